@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every limit of landfall, each with the reason for its number.
+#pragma once
+#include <cstdint>
+
+namespace landfall {
+
+/// Distinct texts that Error::with() keeps for the life of the process: a process that meets more
+/// different failures than this has other worries than their wording, and the memory stays below 1
+/// MiB.
+inline constexpr std::uint32_t kErrorDetailsMax = 2048;
+
+/// Backends in one Context: far above what exists, small enough for linear searches.
+inline constexpr std::uint32_t kBackendsMax = 64;
+
+/// Queues of one Group: NICs have at most a few hundred; kernel UAPI lists are short.
+inline constexpr std::uint32_t kQueuesMax = 256;
+
+/// Buffers that may be out per Receiver: 64 bytes of slot table each; 2^20 of them are 64 MiB.
+inline constexpr std::uint32_t kBuffersMax = 1u << 20;
+
+/// Flows per Receiver: RLIMIT_NOFILE's usual hard limit.
+inline constexpr std::uint32_t kFlowsMax = 1u << 20;
+
+/// Records taken from a transport in one call: 16 KiB of records stay in the L1 cache.
+inline constexpr std::uint32_t kPollBatch = 128;
+
+/// Extents given back in one call: two kernel token returns of 128 ranges (tcp.c,
+/// MAX_DONTNEED_TOKENS).
+inline constexpr std::uint32_t kReturnBatch = 256;
+
+/// land() and post() requests queued on one flow: more in flight than this hides no latency on any
+/// link.
+inline constexpr std::uint32_t kDemandMax = 64;
+
+/// Most bytes of one post(): lengths of one receive call are 32 bits, and MAX_RW_COUNT is 2 GiB - 4
+/// KiB.
+inline constexpr std::uint64_t kPostBytesMax = 1ull << 30;
+
+/// Sockets handed over to one Receiver and not yet taken: a burst of accepts; each pins a
+/// descriptor.
+inline constexpr std::uint32_t kInboxMax = 4096;
+
+/// Backlog of a listener: the kernel cuts it to net.core.somaxconn (4096 by default).
+inline constexpr int kListenBacklog = 4096;
+
+/// A plug-in that does not answer a trial within this time hangs.
+inline constexpr std::uint32_t kPluginTrialMs = 5000;
+
+/// Longest transport options text: some dozens of key=value lines.
+inline constexpr std::uint32_t kOptionsBytesMax = 4096;
+
+}  // namespace landfall

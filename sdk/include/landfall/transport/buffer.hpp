@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+
+#include "landfall/base/result.hpp"
+#include "landfall/memory/memory.hpp"
+#include "landfall/transport/placement.hpp"
+
+namespace landfall {
+
+namespace detail {
+struct Slot;
+LANDFALL_API void drop(Slot* slot) noexcept;
+}  // namespace detail
+
+/// A move-only lease of received bytes; dropping it gives the extent back.
+///
+/// Threads: any, one at a time. May outlive Receiver, Group and Context: nothing under it is freed
+/// or reused. Does nothing in a forked child. Cost: 8 bytes. A drop is one compare-and-swap at
+/// most; no lock, allocation or system call, except that it writes an eventfd if the Receiver
+/// sleeps and waits for memory, and that the last drop after its Receiver died closes the binding.
+class LANDFALL_API Buffer {
+ public:
+  Buffer() = default;
+  Buffer(Buffer&& other) noexcept : slot_{std::exchange(other.slot_, nullptr)} {}
+  Buffer& operator=(Buffer&& other) noexcept {
+    if (this != &other) reset(std::exchange(other.slot_, nullptr));
+    return *this;
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() { reset(); }
+
+  explicit operator bool() const noexcept { return slot_ != nullptr; }
+  /// Gives the extent back now.
+  void reset() noexcept { reset(nullptr); }
+
+  /// The rest only with operator bool, in the process that received it.
+  const Memory& memory() const& noexcept;
+  const Memory& memory() && = delete;
+  std::uint64_t offset() const noexcept;         // in memory()
+  std::uint32_t length() const noexcept;         // bytes, > 0
+  std::uint64_t stream_offset() const noexcept;  // of the first byte in its flow
+  std::uint64_t flow_id() const noexcept;
+  std::uint32_t charge_bytes() const noexcept;  // the memory that it really holds back
+  Placement placement() const noexcept;
+  bool ends_message() const noexcept;
+  /// Errors: not_supported - LF1112, no host view (device memory); wrong_process - a forked child.
+  Result<std::span<std::byte>> host_bytes() const& noexcept;
+  Result<std::span<std::byte>> host_bytes() && = delete;
+
+  /// For C, Python, DLPack: an opaque handle, given back by from_handle() or landfall_buffer_drop()
+  /// on any thread.
+  void* into_handle() && noexcept { return std::exchange(slot_, nullptr); }
+  static Buffer from_handle(void* handle) noexcept {
+    return Buffer{static_cast<detail::Slot*>(handle)};
+  }
+
+ private:
+  friend struct detail::Slot;
+  explicit Buffer(detail::Slot* slot) noexcept : slot_{slot} {}
+  void reset(detail::Slot* next) noexcept {
+    if (detail::Slot* old = std::exchange(slot_, next); old != nullptr) detail::drop(old);
+  }
+  detail::Slot* slot_ = nullptr;
+};
+static_assert(sizeof(Buffer) == sizeof(void*));
+
+}  // namespace landfall

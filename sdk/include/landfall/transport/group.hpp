@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "landfall/base/context.hpp"
+#include "landfall/memory/region.hpp"
+#include "landfall/transport/decision.hpp"
+#include "landfall/transport/receiver.hpp"
+
+namespace landfall {
+
+struct GroupOptions {
+  std::string interface {};                // "": none asked
+  std::vector<std::uint32_t> queue_ids{};  // hardware queues; empty: `queues` Receivers
+  std::uint32_t queues = 1;
+  std::vector<std::string>
+      transports{};  // in order of preference; empty: every registered one, best first
+  std::vector<std::string>
+      options{};  // "tcp.engine=recv": transport.key=value, checked by the transport
+  CopyContract contract{};
+  std::uint32_t slot_bytes = 0;      // extents that the transport picks; 0: its choice
+  std::uint32_t ring_slots = 0;      // per queue; 0: the transport's choice
+  std::uint32_t buffers_max = 8192;  // Buffers out, per queue: 64 bytes of slot table each
+  std::uint32_t flows_max = 16384;   // per queue
+  /// Charge at which a Receiver reports pressure, and relief, in percent of its slice.
+  std::uint32_t pressure_percent = 90, relief_percent = 70;
+};
+
+/// A Region bound to a transport on one or more queues: one binding, whatever their number; one
+/// Receiver per queue.
+///
+/// Owner: the caller. It owns the Region and the Receivers. Destroyed with Buffers out it keeps
+/// memory, binding and sockets until the last one is back, on whichever thread that is. Threads:
+/// open, listen and close from any, one at a time.
+class LANDFALL_API Group {
+ public:
+  /// Takes `region` only on success.
+  /// Errors: not_supported - no transport fits: `decision`, if given, says for each one why.
+  /// invalid_argument - limits.
+  static Result<Group> open(const Context& context, const GroupOptions& options, Region& region,
+                            Decision* decision = nullptr);
+  Group(Group&&) noexcept;
+  Group& operator=(Group&&) noexcept;
+  ~Group();
+
+  std::size_t size() const noexcept;
+  Receiver& operator[](std::size_t index) noexcept;
+  const Memory& memory() const noexcept;  // the Region's
+  const Decision& decision() const noexcept;
+  Verdict verdict() const noexcept;  // over all Receivers, as of their last polls
+
+  /// Accepts connections; each belongs to one Receiver, which reports `opened`. Port 0: the kernel
+  /// picks one. Answers the address that it listens on. Errors: LF1314, LF1315, LF1006.
+  Result<Address> listen(const Address& at, const FlowOptions& options = {});
+
+  /// Ends all flows and gives the Region back. Errors: busy - LF1325, Buffers are out: nothing is
+  /// changed then but that the flows end; drop them and try again.
+  Result<Region> close();
+
+ private:
+  explicit Group(std::shared_ptr<detail::GroupCore> core) noexcept;
+  std::shared_ptr<detail::GroupCore> core_;
+};
+
+}  // namespace landfall

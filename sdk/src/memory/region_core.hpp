@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <memory>
+#include <string>
+
+#include "base/context_core.hpp"
+#include "landfall/memory/region.hpp"
+
+namespace landfall::detail {
+
+/// An allocated region with what is needed to release it, on whatever thread drops it last.
+class RegionCore {
+ public:
+  /// `backend` is of LANDFALL_KIND_MEMORY and has allocated `handle`.
+  RegionCore(std::shared_ptr<ContextCore> context, const landfall_backend* backend,
+             landfall_region* handle, const landfall_memory& memory, std::uint16_t memory_id);
+  ~RegionCore();  // releases the handle
+  RegionCore(const RegionCore&) = delete;
+  RegionCore& operator=(const RegionCore&) = delete;
+
+  const Memory& memory() const noexcept { return memory_; }
+  const landfall_backend* backend() const noexcept { return backend_; }
+  const std::shared_ptr<ContextCore>& context() const noexcept { return context_; }
+
+  Result<DmabufRange> export_dmabuf(std::uint64_t offset, std::uint64_t length) const;
+  /// CPU-writable memory for this region's spill (memory id 1): the source's companion where it has
+  /// one (device memory: pinned), else anonymous shared pages, if the region has a host view at
+  /// all. Errors: not_supported - LF1210.
+  Result<std::shared_ptr<RegionCore>> make_spill(std::uint64_t size_bytes) const;
+
+  /// Between Region and its core, for Group.
+  static std::shared_ptr<RegionCore> share(const Region& region) noexcept { return region.core_; }
+  static std::shared_ptr<RegionCore> take(Region& region) noexcept {
+    return std::move(region.core_);
+  }
+  static Region wrap(std::shared_ptr<RegionCore> core) noexcept { return Region{std::move(core)}; }
+
+ private:
+  std::shared_ptr<ContextCore> context_;
+  const landfall_backend* backend_;
+  landfall_region* handle_;
+  Memory memory_;
+};
+
+}  // namespace landfall::detail
