@@ -4,12 +4,11 @@
 #include "base/context_core.hpp"
 
 // The written list of what is part of the library; no static constructors.
-extern "C" {}
+extern "C" {
+}
 
 namespace landfall::detail {
 
-std::span<const landfall_backend* const> builtin_backends() noexcept {
-  return {};
-}
+std::span<const landfall_backend* const> builtin_backends() noexcept { return {}; }
 
 }  // namespace landfall::detail
