@@ -34,8 +34,9 @@ class ContextCore {
   std::uint64_t now_ns() const noexcept { return host_.now_ns(host_.ctx); }
   void event(const Reason& reason) const noexcept;
 
-  /// Checks the descriptor against the rules of abi/backend.h and registers it.
-  Result<void> add(const landfall_backend* descriptor, bool builtin, std::string path);
+  /// Checks the descriptors against the rules of abi/backend.h and registers all of them or none.
+  Result<void> add(std::span<const landfall_backend* const> descriptors, bool builtin,
+                   const std::string& path);
 
   /// nullptr: none of that kind (LANDFALL_KIND_*) and name.
   const landfall_backend* find(std::uint32_t kind, std::string_view name) const;
@@ -49,6 +50,10 @@ class ContextCore {
   mutable std::mutex mutex_;  // guards backends_
   std::vector<Backend> backends_;
 };
+
+/// Does this descriptor keep the rules of abi/backend.h? Takes no lock and keeps nothing: also runs
+/// in the forked child that tries a plug-in.
+landfall_errc check_descriptor(const landfall_backend* descriptor, landfall_why* reterr_why);
 
 /// The written list of backends that are part of the library: sdk/src/facade/builtin_backends.cpp.
 std::span<const landfall_backend* const> builtin_backends() noexcept;

@@ -18,9 +18,9 @@ inline constexpr std::uint64_t operator""_GiB(unsigned long long n) {
   return n << 30;
 }
 
-/// "4096", "64KiB", "2MiB", "1GiB", "10MB", "1.5GiB", "0x1000" -> bytes. The whole text must be
-/// used. Errors: invalid_argument - not a number, unknown unit, below zero, past 2^63 - 1, or not
-/// whole bytes.
+/// "4096", "64KiB", "2 MiB", "1GiB", "10MB", "1.5GiB", "64M" (binary, as in dd), "0x1000" -> bytes.
+/// The whole text must be used. Errors: invalid_argument - not a number, unknown unit, below zero,
+/// past 2^63 - 1, or not whole bytes.
 LANDFALL_API Result<std::uint64_t> parse_bytes(std::string_view text);
 /// "64 KiB", "1.50 GiB", "17 B": for people, three significant digits.
 LANDFALL_API std::string format_bytes(std::uint64_t bytes);
