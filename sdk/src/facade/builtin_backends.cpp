@@ -5,10 +5,20 @@
 
 // The written list of what is part of the library; no static constructors.
 extern "C" {
+extern const landfall_backend landfall_builtin_memory_host;
 }
 
 namespace landfall::detail {
+namespace {
 
-std::span<const landfall_backend* const> builtin_backends() noexcept { return {}; }
+constexpr std::array kBuiltin = {
+    &landfall_builtin_memory_host,
+};
+
+}  // namespace
+
+std::span<const landfall_backend* const> builtin_backends() noexcept {
+  return kBuiltin;
+}
 
 }  // namespace landfall::detail

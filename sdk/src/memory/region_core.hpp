@@ -14,9 +14,17 @@ class RegionCore {
   /// `backend` is of LANDFALL_KIND_MEMORY and has allocated `handle`.
   RegionCore(std::shared_ptr<ContextCore> context, const landfall_backend* backend,
              landfall_region* handle, const landfall_memory& memory, std::uint16_t memory_id);
-  ~RegionCore();  // releases the handle
+  ~RegionCore();  // releases the handle, in the process that allocated it
   RegionCore(const RegionCore&) = delete;
   RegionCore& operator=(const RegionCore&) = delete;
+
+  /// A RegionCore for what a backend has just allocated; released again where that fails.
+  static Result<std::shared_ptr<RegionCore>> own(std::shared_ptr<ContextCore> context,
+                                                 const landfall_backend* backend,
+                                                 landfall_region* handle,
+                                                 const landfall_memory& memory,
+                                                 std::uint16_t memory_id);
+  static const landfall_memory_ops* ops(const landfall_backend* backend) noexcept;
 
   const Memory& memory() const noexcept { return memory_; }
   const landfall_backend* backend() const noexcept { return backend_; }
@@ -40,6 +48,7 @@ class RegionCore {
   const landfall_backend* backend_;
   landfall_region* handle_;
   Memory memory_;
+  int owner_pid_;
 };
 
 }  // namespace landfall::detail

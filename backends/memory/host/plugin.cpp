@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/host_source.hpp"
+
+namespace {
+
+using namespace landfall::host_source;
+
+constexpr landfall_memory_ops kOps = {
+    sizeof(landfall_memory_ops), 0, probe, allocate, release, export_dmabuf, nullptr};
+
+}  // namespace
+
+extern "C" const landfall_backend landfall_builtin_memory_host = {
+    sizeof(landfall_backend),
+    LANDFALL_ABI_MAJOR,
+    LANDFALL_ABI_MINOR,
+    LANDFALL_KIND_MEMORY,
+    0,
+    "host",
+    "0.1.0",
+    "ordinary pages: anonymous, memfd, adopted memfd, or a borrowed range",
+    &kOps};
