@@ -275,8 +275,13 @@ typedef struct landfall_transport_ops {
   void (*give_back)(landfall_queue*, const landfall_return*, uint32_t count);
   /* Before sleeping on wait_fd. */
   landfall_errc (*arm)(landfall_queue*, uint32_t* ret_armed);
-  int32_t (*wait_fd)(
-      landfall_queue*); /* any thread; -1: poll without sleeping (arm is then always READY) */
+  /* A descriptor that becomes readable when an armed queue has work. The polling thread, or before
+   * its first call; -1: poll without sleeping (arm is then always READY). */
+  int32_t (*wait_fd)(landfall_queue*);
+  /* Optional, after arm answered without READY: sleeps until poll has work, control_fd (an epoll of
+   * the core's, always the same) is readable, or timeout_ns has passed (UINT64_MAX: never). May
+   * return early. Without it the core sleeps on wait_fd. */
+  landfall_errc (*wait)(landfall_queue*, int32_t control_fd, uint64_t timeout_ns);
 
   /* The fd changes hands only on ok. Bytes already queued in the socket come first. */
   landfall_errc (*attach)(landfall_queue*, int32_t fd, const landfall_flow_spec*,
