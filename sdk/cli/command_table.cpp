@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "command_table.hpp"
+
+#include <array>
+
+namespace landfall::cli {
+namespace {
+
+constexpr OptionRow kHelp{"help", "", "show this help and exit", "", ""};
+constexpr OptionRow kJson{"json", "", "print JSON on standard output", "", ""};
+constexpr OptionRow kPlugin{
+    "plugin", "FILE", "load a backend plug-in first", "", "", Complete::file, "", true};
+constexpr OptionRow kMemory{"memory", "SOURCE",
+                            "memory source: host, hugepage, udmabuf, dma-heap, a plug-in's", "host",
+                            "LANDFALL_MEMORY"};
+constexpr OptionRow kSize{"size", "BYTES", "size of the Region", "64MiB", "LANDFALL_SIZE"};
+constexpr OptionRow kTransport{"transport", "NAME,...",
+                               "transports in order of preference; without it the best that works",
+                               "", "LANDFALL_TRANSPORT"};
+constexpr OptionRow kContract{
+    "contract",          "KIND",          "how much copying is tolerated",          "prefer-direct",
+    "LANDFALL_CONTRACT", Complete::words, "require-direct prefer-direct allow-copy"};
+constexpr OptionRow kEngine{"engine", "NAME", "how the tcp transport reads: auto, uring, recv", "",
+                            "LANDFALL_ENGINE"};
+constexpr OptionRow kOption{
+    "option", "T.KEY=VALUE", "an option of transport T", "", "", Complete::nothing, "", true};
+constexpr OptionRow kInterface{"interface", "NAME", "network interface", "", ""};
+
+constexpr std::array kInfo{kJson, kPlugin, kHelp};
+constexpr std::array kDoctor{kJson, kPlugin, kHelp};
+constexpr std::array kRecv{
+    OptionRow{"to", "FILE|DIR|-", "where the bytes go; - is standard output", "", "",
+              Complete::file},
+    OptionRow{"listen", "ADDR:PORT", "where to listen; port 0: the kernel picks one", "[::]:5201",
+              ""},
+    OptionRow{"port-file", "FILE", "write the port that it listens on into FILE", "", "",
+              Complete::file},
+    OptionRow{"once", "", "end after one transfer", "", ""},
+    OptionRow{"flows", "N", "connections that make up one transfer of a plain sender", "1", ""},
+    kMemory,
+    kSize,
+    kTransport,
+    kContract,
+    kEngine,
+    kOption,
+    kInterface,
+    kPlugin,
+    kJson,
+    kHelp};
+constexpr std::array kSend{
+    OptionRow{"to", "ADDR:PORT", "the receiver", "", ""},
+    OptionRow{"raw", "", "send nothing but the bytes, for any TCP receiver", "", ""},
+    OptionRow{"flows", "N", "connections that share the files of a directory", "1", ""},
+    OptionRow{"connect-timeout", "SECONDS", "how long to try to connect", "10", ""},
+    OptionRow{"finish-timeout", "SECONDS", "how long the receiver may take to finish", "60", ""},
+    kJson,
+    kHelp};
+constexpr std::array kBench{OptionRow{"seconds", "N", "how long to measure", "3", ""},
+                            OptionRow{"flows", "N", "connections that send at once", "1", ""},
+                            kMemory,
+                            kSize,
+                            kTransport,
+                            kContract,
+                            kEngine,
+                            kOption,
+                            kInterface,
+                            kPlugin,
+                            kJson,
+                            kHelp};
+constexpr std::array kExplain{kJson, kHelp};
+constexpr std::array kPlain{kHelp};
+
+constexpr std::array kCommands{
+    CommandRow{"info", "show the backends of this host, and why not", "", 0, 0, Complete::nothing,
+               "", kInfo},
+    CommandRow{"doctor", "check what landfall needs, with the command that mends it", "", 0, 0,
+               Complete::nothing, "", kDoctor},
+    CommandRow{"recv", "receive files or any byte stream", "", 0, 0, Complete::nothing, "", kRecv},
+    CommandRow{"send", "send files, a directory or standard input", "FILE|DIR|-", 1, 1,
+               Complete::file, "", kSend},
+    CommandRow{"bench", "measure receiving over loopback", "", 0, 0, Complete::nothing, "", kBench},
+    CommandRow{"explain", "say what a reason code means", "CODE", 0, 1, Complete::nothing, "",
+               kExplain},
+    CommandRow{"completion", "print the completion script of a shell", "SHELL", 1, 1,
+               Complete::words, "bash zsh fish", kPlain},
+    CommandRow{"help", "show help on a verb", "VERB", 0, 1, Complete::words,
+               "info doctor recv send bench explain completion", kPlain},
+};
+
+constexpr std::array kGlobal{kHelp, OptionRow{"version", "", "show the version and exit", "", ""}};
+
+}  // namespace
+
+const OptionRow* CommandRow::option(std::string_view option_name) const noexcept {
+  for (const OptionRow& row : options) {
+    if (row.name == option_name) return &row;
+  }
+  return nullptr;
+}
+
+std::span<const CommandRow> commands() noexcept {
+  return kCommands;
+}
+std::span<const OptionRow> global_options() noexcept {
+  return kGlobal;
+}
+
+const CommandRow* find_command(std::string_view name) noexcept {
+  for (const CommandRow& row : kCommands) {
+    if (row.name == name) return &row;
+  }
+  return nullptr;
+}
+
+}  // namespace landfall::cli
