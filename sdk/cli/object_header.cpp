@@ -105,24 +105,6 @@ std::size_t StreamParser::head_bytes() const noexcept {
   }
 }
 
-std::uint64_t StreamParser::wanted() const noexcept {
-  switch (state_) {
-    case State::raw:
-      // For ever, in effect: 1 EiB at a time.
-      return std::uint64_t{1} << 60;
-    case State::chunk:
-      return std::uint64_t{chunk_left_} + kRecordHeadBytes;
-    case State::name:
-      return name_bytes_ - held_bytes_ + kRecordHeadBytes;
-    case State::magic:
-      return kStreamHeadBytes + kRecordHeadBytes - held_bytes_;
-    case State::done:
-      return 1;  // a byte past the end is malformed: see it
-    default:
-      return head_bytes() - held_bytes_;
-  }
-}
-
 Result<void> StreamParser::feed(std::span<const std::byte> bytes) {
   if (failed_) return error_;
   while (!bytes.empty()) {

@@ -68,7 +68,7 @@ class StreamVisitor {
   virtual Result<void> raw_data(std::span<const std::byte> bytes) = 0;
   virtual Result<void> stream_begin(const StreamHead& head) = 0;
   virtual Result<void> object_begin(const ObjectHead& head) = 0;
-  /// Data that are not verified yet: chunk_verified follows, or an error.
+  /// Data that are not verified yet: object_end says that all of the object's were right.
   virtual Result<void> object_data(std::uint64_t offset, std::span<const std::byte> bytes) = 0;
   /// The object is complete and every chunk of it had its checksum.
   virtual Result<void> object_end(std::uint64_t size_bytes) = 0;
@@ -85,9 +85,6 @@ class StreamParser {
   Result<void> feed(std::span<const std::byte> bytes);
   /// The stream ended. Errors: invalid_argument - LF1502, in the middle of something.
   Result<void> finish();
-  /// How many bytes may be asked for now so that no more than one head is waited for; > 0.
-  std::uint64_t wanted() const noexcept;
-
   bool is_raw() const noexcept { return state_ == State::raw; }
   bool is_framed() const noexcept { return state_ > State::raw; }
   /// Data bytes of objects, or all bytes of a raw stream.

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where received bytes go: a directory, one file, or a stream such as standard output.
+#pragma once
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "landfall/base/fd.hpp"
+#include "landfall/base/result.hpp"
+#include "object_header.hpp"
+
+namespace landfall::cli {
+
+/// One object on its way to the disk. Nothing is seen under its name before finish(), and nothing
+/// is left when it is destroyed without.
+class PartFile {
+ public:
+  virtual ~PartFile() = default;
+  virtual Result<void> write(std::uint64_t offset, std::span<const std::byte> bytes) = 0;
+  virtual Result<void> finish(std::uint64_t size_bytes) = 0;
+};
+
+class Destination {
+ public:
+  /// "-": standard output. An existing directory, or a name that ends in '/': a directory, made if
+  /// need be. A device, pipe or socket: written in the order of arrival. Else a file.
+  /// Errors: os errors of open and mkdir.
+  static Result<Destination> open(const std::string& to);
+
+  bool is_directory() const noexcept { return kind_ == Kind::directory; }
+  bool is_stream() const noexcept { return kind_ == Kind::stream; }
+
+  /// Errors: invalid_argument - LF1505, a second object for one file; os errors.
+  Result<std::unique_ptr<PartFile>> begin(const ObjectHead& head);
+  /// A stream without a name: in a directory the next free number.
+  Result<std::unique_ptr<PartFile>> begin_raw();
+  Result<void> make_directory(const ObjectHead& head);
+  /// After the last object: the modes of directories that may not be written.
+  Result<void> seal_directories();
+
+ private:
+  enum class Kind { directory, file, stream };
+  Result<Fd> open_parent(std::string_view name, std::string& ret_last);
+  Result<std::unique_ptr<PartFile>> begin_file(int directory, const std::string& last, mode_t mode);
+
+  Kind kind_ = Kind::file;
+  std::string shown_;  // as the user wrote it
+  Fd root_;            // the directory, that of the file, or the stream
+  std::string last_;   // of the file
+  bool taken_ = false;
+  std::uint64_t next_number_ = 1;
+  std::vector<std::pair<std::string, mode_t>> sealed_;
+};
+
+}  // namespace landfall::cli
