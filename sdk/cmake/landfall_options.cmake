@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Options, warnings and sanitizers, in interface targets rather than in global flags.
 include(GNUInstallDirs)
+include(landfall_features)
 
 option(LANDFALL_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
+option(LANDFALL_FUZZ "Build the fuzz targets with libFuzzer (clang)" OFF)
+option(LANDFALL_COVERAGE "Count what the tests reach (gcov)" OFF)
 set(LANDFALL_SANITIZE "" CACHE STRING "Sanitizers to link: address,undefined or thread")
-set(LANDFALL_WITH_URING AUTO CACHE STRING "io_uring in the tcp transport (liburing): AUTO, ON or OFF")
-set_property(CACHE LANDFALL_WITH_URING PROPERTY STRINGS AUTO ON OFF)
 
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
@@ -25,8 +26,28 @@ if(PROJECT_IS_TOP_LEVEL)
   target_compile_options(landfall_build INTERFACE -Werror)
 endif()
 if(LANDFALL_SANITIZE)
-  target_compile_options(landfall_build INTERFACE -fsanitize=${LANDFALL_SANITIZE} -fno-omit-frame-pointer)
+  target_compile_options(landfall_build INTERFACE
+    -fsanitize=${LANDFALL_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(landfall_build INTERFACE -fsanitize=${LANDFALL_SANITIZE})
+endif()
+if(LANDFALL_COVERAGE)
+  target_compile_options(landfall_build INTERFACE --coverage)
+  target_link_options(landfall_build INTERFACE --coverage)
+endif()
+if(LANDFALL_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "LANDFALL_FUZZ needs clang (libFuzzer); this is ${CMAKE_CXX_COMPILER_ID}. "
+      "Use: cmake --preset fuzz")
+  endif()
+  target_compile_options(landfall_build INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+if(LANDFALL_TESTS)
+  find_package(GTest QUIET)
+  if(NOT GTest_FOUND)
+    message(FATAL_ERROR "LANDFALL_TESTS=ON needs GoogleTest (Debian: libgtest-dev libgmock-dev). "
+      "Install it (sdk/cmake/setup test), or set LANDFALL_TESTS=OFF.")
+  endif()
 endif()
 
 # landfall_test(NAME SOURCES... [LIBS ...] [LABELS ...]): a GoogleTest program, one ctest entry.
@@ -36,9 +57,9 @@ function(landfall_test name)
   if(NOT LANDFALL_TESTS)
     return()
   endif()
-  find_package(GTest REQUIRED)
   add_executable(${name} ${arg_SOURCES})
-  target_link_libraries(${name} PRIVATE landfall_internal landfall_build ${arg_LIBS} GTest::gtest_main GTest::gmock)
+  target_link_libraries(${name} PRIVATE
+    landfall_internal landfall_build ${arg_LIBS} GTest::gtest_main GTest::gmock)
   add_test(NAME ${name} COMMAND ${name})
   if(NOT arg_LABELS)
     set(arg_LABELS unit)
@@ -46,5 +67,30 @@ function(landfall_test name)
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
   endif()
-  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77)
+  set_tests_properties(${name} PROPERTIES
+    LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77)
+endfunction()
+
+# landfall_fuzz(NAME SOURCES... CORPUS folder [LIBS ...]): a parser's fuzz target, a file with
+# LLVMFuzzerTestOneInput. With LANDFALL_FUZZ it is linked to libFuzzer; everywhere else it is a
+# program that replays the corpus. Either way ctest runs the corpus.
+function(landfall_fuzz name)
+  cmake_parse_arguments(arg "" "CORPUS" "SOURCES;LIBS" ${ARGN})
+  if(NOT LANDFALL_TESTS)
+    return()
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE landfall_internal landfall_build ${arg_LIBS})
+  file(GLOB corpus CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${arg_CORPUS}/*)
+  if(NOT corpus)
+    message(FATAL_ERROR "${name}: no files in ${CMAKE_CURRENT_SOURCE_DIR}/${arg_CORPUS}")
+  endif()
+  if(LANDFALL_FUZZ)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    add_test(NAME ${name} COMMAND ${name} -runs=0 ${CMAKE_CURRENT_SOURCE_DIR}/${arg_CORPUS})
+  else()
+    target_sources(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/fuzz/replay.cpp)
+    add_test(NAME ${name} COMMAND ${name} ${CMAKE_CURRENT_SOURCE_DIR}/${arg_CORPUS})
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 120)
 endfunction()

@@ -3,6 +3,8 @@
 
 namespace landfall {
 
-std::string_view version() noexcept { return LANDFALL_VERSION; }
+std::string_view version() noexcept {
+  return LANDFALL_VERSION;
+}
 
 }  // namespace landfall

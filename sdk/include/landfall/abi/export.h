@@ -4,7 +4,9 @@
 #define LANDFALL_ABI_EXPORT_H
 #ifdef __cplusplus
 #define LANDFALL_API [[gnu::visibility("default")]]
+#define LANDFALL_NOEXCEPT noexcept
 #else
 #define LANDFALL_API __attribute__((visibility("default")))
+#define LANDFALL_NOEXCEPT
 #endif
 #endif

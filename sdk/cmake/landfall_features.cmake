@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+# Optional parts: LANDFALL_WITH_<X> is AUTO (build it if what it needs is there, else say why not),
+# ON (fail if it is not there) or OFF. The outcome is LANDFALL_HAVE_<X> and a line in the summary.
+include_guard(GLOBAL)
+set_property(GLOBAL PROPERTY landfall_summary "")
+
+# landfall_feature(X what FOUND value MISSING text): decides LANDFALL_HAVE_X in the caller's scope.
+function(landfall_feature name what)
+  cmake_parse_arguments(arg "" "FOUND;MISSING" "" ${ARGN})
+  set(option LANDFALL_WITH_${name})
+  set(${option} AUTO CACHE STRING "${what}: AUTO, ON or OFF")
+  set_property(CACHE ${option} PROPERTY STRINGS AUTO ON OFF)
+  if(${option} STREQUAL "AUTO")
+    if(arg_FOUND)
+      set(have TRUE)
+      set(why "found (AUTO)")
+    else()
+      set(have FALSE)
+      set(why "${arg_MISSING} (AUTO)")
+    endif()
+  elseif(${option})
+    if(NOT arg_FOUND)
+      message(FATAL_ERROR "${option}=ON, but ${arg_MISSING}. Install it, or set ${option}=AUTO.")
+    endif()
+    set(have TRUE)
+    set(why "asked for (ON)")
+  else()
+    set(have FALSE)
+    set(why "switched off (OFF)")
+  endif()
+  set(LANDFALL_HAVE_${name} ${have} PARENT_SCOPE)
+  landfall_summary_line("${what}" ${have} "${why}")
+endfunction()
+
+function(landfall_summary_line what have why)
+  if(have)
+    set(state "yes")
+  else()
+    set(state "no ")
+  endif()
+  string(LENGTH "${what}" length)
+  math(EXPR pad "34 - ${length}")
+  if(pad GREATER 0)
+    string(REPEAT " " ${pad} spaces)
+  endif()
+  set_property(GLOBAL APPEND PROPERTY landfall_summary "  ${what}${spaces}${state}  ${why}")
+endfunction()
+
+# Printed last, so that it is what one sees.
+function(landfall_print_summary)
+  get_property(lines GLOBAL PROPERTY landfall_summary)
+  message(STATUS "landfall ${PROJECT_VERSION}, ${CMAKE_CXX_COMPILER_ID} "
+    "${CMAKE_CXX_COMPILER_VERSION}, ${CMAKE_BUILD_TYPE}")
+  foreach(line IN LISTS lines)
+    message(STATUS "${line}")
+  endforeach()
+endfunction()
+
+find_package(PkgConfig QUIET)
+if(PkgConfig_FOUND)
+  pkg_check_modules(landfall_uring QUIET IMPORTED_TARGET liburing>=2.3)
+endif()
+landfall_feature(URING "io_uring (tcp transport)"
+  FOUND "${landfall_uring_FOUND}" MISSING "liburing 2.3 or later not found (Debian: liburing-dev)")
+# What io_uring code links: the library and LANDFALL_HAVE_URING=1, or LANDFALL_HAVE_URING=0.
+add_library(landfall_uring INTERFACE)
+if(LANDFALL_HAVE_URING)
+  target_link_libraries(landfall_uring INTERFACE PkgConfig::landfall_uring)
+  target_compile_definitions(landfall_uring INTERFACE LANDFALL_HAVE_URING=1)
+else()
+  target_compile_definitions(landfall_uring INTERFACE LANDFALL_HAVE_URING=0)
+endif()
+
+find_package(CLI11 QUIET)
+find_package(nlohmann_json QUIET)
+if(CLI11_FOUND AND nlohmann_json_FOUND)
+  set(landfall_cli_found TRUE)
+endif()
+landfall_feature(CLI "the landfall command" FOUND "${landfall_cli_found}"
+  MISSING "CLI11 or nlohmann-json not found (Debian: libcli11-dev nlohmann-json3-dev)")
+
+find_program(LANDFALL_SCDOC scdoc)
+landfall_feature(MAN "man pages" FOUND "${LANDFALL_SCDOC}" MISSING "scdoc not found")
+
+find_package(benchmark QUIET)
+landfall_feature(BENCH "microbenchmarks" FOUND "${benchmark_FOUND}"
+  MISSING "Google Benchmark not found (Debian: libbenchmark-dev)")

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// The C API: groups and decisions.
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "facade/c_api_support.hpp"
+
+using namespace landfall;
+using namespace landfall::c_api;
+
+namespace {
+
+/// "a,b,,c" -> {"a", "b", "c"}.
+std::vector<std::string> split_list(const char* text) {
+  std::vector<std::string> parts;
+  std::string_view rest = text == nullptr ? std::string_view{} : std::string_view{text};
+  while (!rest.empty()) {
+    const std::size_t comma = std::min(rest.find(','), rest.size());
+    if (comma != 0) parts.emplace_back(rest.substr(0, comma));
+    rest.remove_prefix(std::min(comma + 1, rest.size()));
+  }
+  return parts;
+}
+
+landfall_decision_t* make_decision(Decision decision) {
+  std::string description = decision.describe();
+  return new landfall_decision_handle{std::move(decision), std::move(description)};
+}
+
+}  // namespace
+
+extern "C" {
+
+landfall_errc landfall_group_open(const landfall_context_t* context,
+                                  const landfall_group_options_t* options,
+                                  landfall_region_t** region, landfall_group_t** ret_group,
+                                  landfall_decision_t** ret_decision,
+                                  landfall_error_t* reterr_error) noexcept {
+  constexpr const char* kOp = "landfall_group_open";
+  return guarded(kOp, reterr_error, [&]() -> landfall_errc {
+    landfall_group_options_t o = LANDFALL_GROUP_OPTIONS_INIT;
+    if (context == nullptr || region == nullptr || *region == nullptr || ret_group == nullptr)
+      return misuse(reterr_error, kOp, "NULL argument");
+    if (!read_sized(options, o)) return misuse(reterr_error, kOp, "options: wrong struct_size");
+    GroupOptions g;
+    if (o.interface_name != nullptr) g.interface = o.interface_name;
+    if (o.queue_ids != nullptr) {
+      if (o.queue_id_count > kQueuesMax) return misuse(reterr_error, kOp, "too many queue_ids");
+      g.queue_ids.assign(o.queue_ids, o.queue_ids + o.queue_id_count);
+    }
+    g.queues = o.queues;
+    g.transports = split_list(o.transports);
+    g.options = split_list(o.options);
+    if (o.contract != nullptr) {
+      const auto contract = read_contract(o.contract);
+      if (!contract) return misuse(reterr_error, kOp, "malformed contract");
+      g.contract = *contract;
+    }
+    g.slot_bytes = o.slot_bytes;
+    g.ring_slots = o.ring_slots;
+    if (o.buffers_max != 0) g.buffers_max = o.buffers_max;
+    if (o.flows_max != 0) g.flows_max = o.flows_max;
+    if (o.pressure_percent != 0) g.pressure_percent = o.pressure_percent;
+    if (o.relief_percent != 0) g.relief_percent = o.relief_percent;
+
+    Decision decision;
+    auto group = Group::open(context->context, g, (*region)->region, &decision);
+    std::unique_ptr<landfall_decision_handle> kept;
+    if (ret_decision != nullptr && !decision.candidates.empty())
+      kept.reset(make_decision(std::move(decision)));
+    if (group) {
+      *ret_group = new landfall_group_handle{std::move(*group)};
+      landfall_region_free(std::exchange(*region, nullptr));
+    }
+    if (kept != nullptr) *ret_decision = kept.release();
+    return group ? LANDFALL_ERRC_ok : report(reterr_error, group.error());
+  });
+}
+
+landfall_errc landfall_group_close(landfall_group_t** group, landfall_region_t** ret_region,
+                                   landfall_error_t* reterr_error) noexcept {
+  constexpr const char* kOp = "landfall_group_close";
+  return guarded(kOp, reterr_error, [&]() -> landfall_errc {
+    if (group == nullptr || *group == nullptr) return misuse(reterr_error, kOp, "NULL argument");
+    auto region = (*group)->group.close();
+    if (!region) return report(reterr_error, region.error());
+    delete std::exchange(*group, nullptr);
+    if (ret_region != nullptr) *ret_region = new landfall_region_handle{std::move(*region)};
+    return LANDFALL_ERRC_ok;
+  });
+}
+
+void landfall_group_free(landfall_group_t* group) noexcept {
+  delete group;
+}
+
+landfall_errc landfall_group_listen(landfall_group_t* group, const char* host, std::uint16_t port,
+                                    const landfall_flow_options_t* options, std::uint16_t* ret_port,
+                                    landfall_error_t* reterr_error) noexcept {
+  constexpr const char* kOp = "landfall_group_listen";
+  return guarded(kOp, reterr_error, [&]() -> landfall_errc {
+    if (group == nullptr) return misuse(reterr_error, kOp, "NULL argument");
+    FlowOptions flow_options;
+    if (!read_flow_options(options, flow_options))
+      return misuse(reterr_error, kOp, "malformed options");
+    auto at = group->group.listen(Address{host == nullptr ? "" : host, port}, flow_options);
+    if (!at) return report(reterr_error, at.error());
+    if (ret_port != nullptr) *ret_port = at->port;
+    return LANDFALL_ERRC_ok;
+  });
+}
+
+std::size_t landfall_group_receivers(const landfall_group_t* group) noexcept {
+  return group == nullptr ? 0 : group->group.size();
+}
+
+landfall_receiver_t* landfall_group_receiver(landfall_group_t* group, std::size_t index) noexcept {
+  if (group == nullptr || index >= group->group.size()) return nullptr;
+  return to_c(&group->group[index]);
+}
+
+landfall_errc landfall_group_memory(const landfall_group_t* group,
+                                    landfall_memory_info_t* ret_memory) noexcept {
+  if (group == nullptr) return LANDFALL_ERRC_invalid_argument;
+  return write_memory(group->group.memory(), ret_memory);
+}
+
+landfall_errc landfall_group_verdict(const landfall_group_t* group,
+                                     landfall_verdict_t* ret_verdict) noexcept {
+  if (group == nullptr) return LANDFALL_ERRC_invalid_argument;
+  return write_verdict(group->group.verdict(), ret_verdict);
+}
+
+landfall_errc landfall_group_decision(const landfall_group_t* group,
+                                      landfall_decision_t** ret_decision) noexcept {
+  return guarded("landfall_group_decision", nullptr, [&]() -> landfall_errc {
+    if (group == nullptr || ret_decision == nullptr) return LANDFALL_ERRC_invalid_argument;
+    *ret_decision = make_decision(group->group.decision());
+    return LANDFALL_ERRC_ok;
+  });
+}
+
+const char* landfall_decision_chosen(const landfall_decision_t* decision) noexcept {
+  return decision == nullptr ? "" : decision->decision.chosen.c_str();
+}
+
+const char* landfall_decision_describe(const landfall_decision_t* decision) noexcept {
+  return decision == nullptr ? "" : decision->description.c_str();
+}
+
+std::size_t landfall_decision_candidates(const landfall_decision_t* decision) noexcept {
+  return decision == nullptr ? 0 : decision->decision.candidates.size();
+}
+
+landfall_errc landfall_decision_candidate(const landfall_decision_t* decision, std::size_t index,
+                                          landfall_candidate_t* ret_candidate) noexcept {
+  if (decision == nullptr) return LANDFALL_ERRC_invalid_argument;
+  if (index >= decision->decision.candidates.size()) return LANDFALL_ERRC_not_found;
+  const Decision::Candidate& from = decision->decision.candidates[index];
+  landfall_candidate_t c = LANDFALL_CANDIDATE_INIT;
+  c.usable = from.usable ? 1 : 0;
+  c.best_placement = static_cast<std::uint32_t>(from.best);
+  c.reason_count = static_cast<std::uint32_t>(from.reasons.size());
+  c.transport = from.transport.c_str();
+  return write_sized(ret_candidate, c) ? LANDFALL_ERRC_ok : LANDFALL_ERRC_invalid_argument;
+}
+
+landfall_errc landfall_decision_reason(const landfall_decision_t* decision, std::size_t candidate,
+                                       std::size_t index, landfall_error_t* ret_reason) noexcept {
+  if (decision == nullptr || ret_reason == nullptr) return LANDFALL_ERRC_invalid_argument;
+  if (candidate >= decision->decision.candidates.size()) return LANDFALL_ERRC_not_found;
+  const Decision::Candidate& from = decision->decision.candidates[candidate];
+  if (index >= from.reasons.size()) return LANDFALL_ERRC_not_found;
+  const Reason& reason = from.reasons[index];
+  report(ret_reason, LANDFALL_ERRC_ok, static_cast<std::uint32_t>(reason.code),
+         static_cast<std::int32_t>(reason.origin), reason.native, from.transport, reason.text,
+         reason.fix);
+  return LANDFALL_ERRC_ok;
+}
+
+void landfall_decision_free(landfall_decision_t* decision) noexcept {
+  delete decision;
+}
+
+}  // extern "C"

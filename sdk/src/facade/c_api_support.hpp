@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of the C API share: handles, sized structs, errors.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <new>
+#include <optional>
+#include <string_view>
+
+#include "landfall/landfall.h"
+#include "landfall/landfall.hpp"
+
+struct landfall_context_handle {
+  landfall::Context context;
+};
+struct landfall_region_handle {
+  landfall::Region region;
+};
+struct landfall_group_handle {
+  landfall::Group group;
+};
+struct landfall_decision_handle {
+  landfall::Decision decision;
+  std::string description;
+};
+
+namespace landfall::c_api {
+
+inline Receiver* from_c(landfall_receiver_t* r) noexcept {
+  return reinterpret_cast<Receiver*>(r);
+}
+inline const Receiver* from_c(const landfall_receiver_t* r) noexcept {
+  return reinterpret_cast<const Receiver*>(r);
+}
+inline Flow* from_c(landfall_flow_t* f) noexcept {
+  return reinterpret_cast<Flow*>(f);
+}
+inline const Flow* from_c(const landfall_flow_t* f) noexcept {
+  return reinterpret_cast<const Flow*>(f);
+}
+inline landfall_receiver_t* to_c(Receiver* r) noexcept {
+  return reinterpret_cast<landfall_receiver_t*>(r);
+}
+inline landfall_flow_t* to_c(Flow* f) noexcept {
+  return reinterpret_cast<landfall_flow_t*>(f);
+}
+
+/// Copies `from` into the caller's struct, as far as that reaches. False: NULL or too short.
+template <class Struct>
+bool write_sized(Struct* to, const Struct& from, std::size_t first_size = sizeof(Struct)) noexcept {
+  if (to == nullptr) return false;
+  std::uint32_t size = 0;
+  std::memcpy(&size, to, sizeof size);
+  if (size < first_size) return false;
+  std::memcpy(to, &from, std::min<std::size_t>(size, sizeof(Struct)));
+  std::memcpy(to, &size, sizeof size);
+  return true;
+}
+
+/// Copies the caller's struct over the defaults in `to`; NULL leaves them. False: too short, or
+/// longer with something set that this version does not know.
+template <class Struct>
+bool read_sized(const Struct* from, Struct& to, std::size_t first_size = sizeof(Struct)) noexcept {
+  if (from == nullptr) return true;
+  std::uint32_t size = 0;
+  std::memcpy(&size, from, sizeof size);
+  // No struct of ours will ever pass a page: such a size is memory that nobody filled.
+  if (size < first_size || size > 4096) return false;
+  const auto* bytes = reinterpret_cast<const unsigned char*>(from);
+  for (std::size_t i = sizeof(Struct); i < size; ++i) {
+    if (bytes[i] != 0) return false;
+  }
+  std::memcpy(&to, from, std::min<std::size_t>(size, sizeof(Struct)));
+  return true;
+}
+
+inline void copy_text(char* to, std::size_t capacity, std::string_view from) noexcept {
+  const std::size_t length = std::min(from.size(), capacity - 1);
+  if (length != 0) std::memcpy(to, from.data(), length);
+  to[length] = '\0';
+}
+
+/// An error as the caller's struct holds it; 8 bytes (struct_size and code) are enough to be told
+/// something.
+inline landfall_errc report(landfall_error_t* to, landfall_errc code, std::uint32_t reason,
+                            std::int32_t origin, std::int32_t native, std::string_view op,
+                            std::string_view text, std::string_view remedy) noexcept {
+  if (to == nullptr) return code;
+  landfall_error_t error = LANDFALL_ERROR_INIT;
+  error.code = code;
+  error.reason = reason;
+  error.origin = origin;
+  error.native = native;
+  copy_text(error.op, sizeof error.op, op);
+  copy_text(error.text, sizeof error.text, text);
+  copy_text(error.remedy, sizeof error.remedy, remedy);
+  write_sized(to, error, 2 * sizeof(std::uint32_t));
+  return code;
+}
+
+inline landfall_errc report(landfall_error_t* to, const Error& error) noexcept {
+  return report(to, static_cast<landfall_errc>(error.code()),
+                static_cast<std::uint32_t>(error.reason()),
+                static_cast<std::int32_t>(error.origin()), error.native(), error.op(),
+                error.cause(), error.remedy());
+}
+
+/// The call itself is wrong.
+inline landfall_errc misuse(landfall_error_t* to, const char* op, std::string_view text) noexcept {
+  return report(to, LANDFALL_ERRC_invalid_argument, 0, LANDFALL_ORIGIN_LANDFALL, 0, op, text, {});
+}
+
+/// Runs `body`; no exception leaves the library.
+template <class Body>
+landfall_errc guarded(const char* op, landfall_error_t* to, Body&& body) noexcept {
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    return report(to, Error{Errc::no_memory, op, ReasonCode::out_of_memory});
+  } catch (const std::exception& e) {
+    return report(to, LANDFALL_ERRC_io, 0, LANDFALL_ORIGIN_LANDFALL, 0, op, e.what(), {});
+  } catch (...) {
+    return report(to, LANDFALL_ERRC_io, 0, LANDFALL_ORIGIN_LANDFALL, 0, op, "unknown exception",
+                  {});
+  }
+}
+
+/// The contract of a struct; nullopt: malformed.
+std::optional<CopyContract> read_contract(const landfall_contract_t* from) noexcept;
+/// False: malformed.
+bool read_flow_options(const landfall_flow_options_t* from, FlowOptions& to) noexcept;
+landfall_errc write_verdict(const Verdict& from, landfall_verdict_t* to) noexcept;
+landfall_errc write_memory(const Memory& from, landfall_memory_info_t* to) noexcept;
+
+}  // namespace landfall::c_api
