@@ -253,8 +253,10 @@ typedef struct landfall_transport_ops {
   int32_t (*wait_fd)(landfall_queue*);
   /* Optional, after arm answered without READY: sleeps until poll has work, control_fd (an epoll of
    * the core's, always the same) is readable, or timeout_ns has passed (UINT64_MAX: never). May
-   * return early. Without it the core sleeps on wait_fd. */
-  landfall_errc (*wait)(landfall_queue*, int32_t control_fd, uint64_t timeout_ns);
+   * return early. *ret_control 1: control_fd is readable. Without this op the core sleeps on
+   * wait_fd. */
+  landfall_errc (*wait)(landfall_queue*, int32_t control_fd, uint64_t timeout_ns,
+                        int32_t* ret_control);
 
   /* The fd changes hands only on ok. Bytes already queued in the socket come first. */
   landfall_errc (*attach)(landfall_queue*, int32_t fd, const landfall_flow_spec*,

@@ -36,7 +36,8 @@ class LANDFALL_API Receiver {
   Result<std::size_t> wait(std::span<Completion> out, std::chrono::nanoseconds timeout) noexcept;
 
   /// For one's own event loop: readable when poll has work, provided that arm() answered true since
-  /// the last poll.
+  /// the last poll. Made on the first call, which belongs to the polling thread or comes before its
+  /// first poll; -1: the transport cannot be slept on, poll instead.
   int wait_fd() const noexcept;
   /// Before sleeping on wait_fd(): true - sleep now; false - there is work, poll first.
   Result<bool> arm() noexcept;

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: Apache-2.0
+// How flows come to be: accepted, connected, attached, handed over; and what else a Receiver's
+// epoll watches.
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "transport/group_core.hpp"
+#include "transport/queue_core.hpp"
+
+namespace landfall::detail {
+
+Result<void> QueueCore::watch_fd(int fd, std::uint32_t events, Watch& watch) {
+  if (const int number = context_.fault("epoll_ctl"); number != 0) {
+    return os_error("epoll_ctl", ReasonCode::event_fd_failed, number);
+  }
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = &watch;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+    return os_error("epoll_ctl", ReasonCode::event_fd_failed);
+  }
+  return {};
+}
+
+void QueueCore::control(int timeout_ms) {
+  std::array<epoll_event, 32> events;
+  const int count =
+      ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout_ms);
+  for (int i = 0; i < count; ++i)
+    on_watch(*static_cast<Watch*>(events[static_cast<std::size_t>(i)].data.ptr));
+  if (inbox_waits_.load(std::memory_order_acquire)) take_inbox();
+}
+
+void QueueCore::on_watch(Watch& watch) {
+  switch (watch.kind) {
+    case Watch::Kind::wake: {
+      std::uint64_t count = 0;
+      [[maybe_unused]] const ssize_t got = ::read(wake_fd_.get(), &count, sizeof count);
+      return;
+    }
+    case Watch::Kind::transport:
+      return;  // its poll sees for itself
+    case Watch::Kind::listener:
+      return accept_from(static_cast<Listener&>(watch));
+    case Watch::Kind::connecting:
+      return finish_connect(*static_cast<Connecting&>(watch).flow);
+  }
+}
+
+// ---- sockets that are connected already
+// ----------------------------------------------------------
+
+landfall_flow_spec QueueCore::spec_of(const FlowImpl& flow) const noexcept {
+  return landfall_flow_spec{.struct_size = sizeof(landfall_flow_spec),
+                            .demand = flow.delivery == Delivery::demand && !flow.demand ? 1u : 0u,
+                            .flow_tag = flow.tag,
+                            .stream_offset = flow.next_offset};
+}
+
+Result<void> QueueCore::bind_socket(FlowImpl& flow, int fd, std::uint64_t queued) {
+  landfall_why why{};
+  why.struct_size = sizeof why;
+  const landfall_flow_spec spec = spec_of(flow);
+  if (const landfall_errc code = ops_.attach(queue_, fd, &spec, &flow.backend, &why);
+      code != LANDFALL_ERRC_ok) {
+    flow.backend = nullptr;
+    return backend_error("transport attach", code, why);
+  }
+  flow.socket_number = fd;
+  flow.mark = flow.next_offset + queued;
+  flow.state = FlowImpl::State::open;
+  if (flow.demand) serve(flow);  // pauses: nothing is asked for yet
+  return {};
+}
+
+Result<FlowImpl*> QueueCore::adopt(int fd, const FlowOptions& options, std::uint64_t queued) {
+  LANDFALL_TRY(FlowImpl * flow, make_flow(options));
+  if (Result<void> bound = bind_socket(*flow, fd, queued); !bound) {
+    forget(*flow);
+    return bound.error();
+  }
+  return flow;
+}
+
+Result<Flow*> QueueCore::attach(Fd& fd, const FlowOptions& options) {
+  constexpr auto kOp = "Receiver::attach";
+  if (const Errc code = enter(); code != Errc::ok) return wrong_caller(kOp, code);
+  if ((setup_.needs.flags & LANDFALL_TAKES_SOCKETS) == 0) {
+    return Error{Errc::not_supported, kOp, ReasonCode::not_capable};
+  }
+  LANDFALL_TRY(const std::uint64_t queued, check_connected(context_, fd.get()));
+  if (queued != 0 && options.refuse_queued) {
+    return Error{Errc::busy, kOp, ReasonCode::bytes_queued}.with(
+        std::to_string(queued) + " bytes are queued in the socket already");
+  }
+  LANDFALL_TRY(FlowImpl * flow, adopt(fd.get(), options, queued));
+  fd.release();
+  publish();
+  return static_cast<Flow*>(flow);
+}
+
+Result<void> QueueCore::hand_over(Fd& fd, const FlowOptions& options) {
+  constexpr auto kOp = "Receiver::hand_over";
+  if (!in_its_process()) return wrong_caller(kOp, Errc::wrong_process);
+  if ((setup_.needs.flags & LANDFALL_TAKES_SOCKETS) == 0) {
+    return Error{Errc::not_supported, kOp, ReasonCode::not_capable};
+  }
+  LANDFALL_CHECK(check_connected(context_, fd.get()));
+  {
+    const std::lock_guard lock{mutex_};
+    if (stopped_) return wrong_caller(kOp, Errc::closed);
+    if (inbox_.size() >= kInboxMax) {
+      return Error{Errc::limit_reached, kOp}.with("4096 sockets wait to be taken already");
+    }
+    inbox_.push_back(Arrival{.fd = std::move(fd), .backend = nullptr, .options = options});
+    inbox_waits_.store(true, std::memory_order_release);
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = ::write(wake_fd_.get(), &one, sizeof one);
+  }
+  return {};
+}
+
+Result<void> QueueCore::hand_over(landfall_flow* flow, const FlowOptions& options) {
+  const std::lock_guard lock{mutex_};
+  if (stopped_) return wrong_caller("accept", Errc::closed);
+  inbox_.push_back(Arrival{.fd = Fd{}, .backend = flow, .options = options});
+  inbox_waits_.store(true, std::memory_order_release);
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = ::write(wake_fd_.get(), &one, sizeof one);
+  return {};
+}
+
+void QueueCore::take_inbox() {
+  std::vector<Arrival> arrivals;
+  {
+    const std::lock_guard lock{mutex_};
+    arrivals.swap(inbox_);
+    inbox_waits_.store(false, std::memory_order_relaxed);
+  }
+  for (Arrival& arrival : arrivals) {
+    if (arrival.backend != nullptr) {
+      arrive(start(arrival.backend, arrival.options), 0);
+      continue;
+    }
+    const int number = arrival.fd.get();
+    Result<std::uint64_t> queued = check_connected(context_, number);
+    if (queued && *queued != 0 && arrival.options.refuse_queued) {
+      queued = Error{Errc::busy, "Receiver::hand_over", ReasonCode::bytes_queued};
+    }
+    Result<FlowImpl*> flow =
+        queued ? adopt(number, arrival.options, *queued) : Result<FlowImpl*>{queued.error()};
+    if (flow) arrival.fd.release();
+    arrive(std::move(flow), static_cast<std::uint64_t>(number));
+  }
+}
+
+/// `opened`, or `failed` without a flow.
+void QueueCore::arrive(Result<FlowImpl*> flow, std::uint64_t tag) {
+  if (flow) {
+    emit(Completion::Kind::opened, *flow);
+    return;
+  }
+  Completion& completion = emit(Completion::Kind::failed, nullptr);
+  completion.tag = tag;
+  completion.error = flow.error();
+}
+
+// ---- listen
+// --------------------------------------------------------------------------------------
+
+Result<void> QueueCore::add_listener(Fd socket, const FlowOptions& options) {
+  auto listener = std::make_unique<Listener>();
+  listener->socket = std::move(socket);
+  listener->options = options;
+  const std::lock_guard lock{mutex_};
+  if (stopped_) return wrong_caller("Group::listen", Errc::closed);
+  LANDFALL_CHECK(watch_fd(listener->socket.get(), EPOLLIN, *listener));
+  listeners_.push_back(std::move(listener));
+  listener_count_.fetch_add(1, std::memory_order_relaxed);
+  return {};
+}
+
+void QueueCore::set_listen_options(const FlowOptions& options) {
+  const std::lock_guard lock{mutex_};
+  listen_options_ = options;
+}
+
+void QueueCore::accept_from(Listener& listener) {
+  constexpr int kAcceptsPerLook = 64;  // then data has its turn
+  for (int i = 0; i < kAcceptsPerLook; ++i) {
+    if (live_flows_ >= setup_.flows_max) return listeners_pause(true);
+    const int injected = context_.fault("accept4");
+    Fd fd{injected != 0 ? -1 : ::accept4(listener.socket.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+    const int number = injected != 0 ? injected : errno;
+    if (fd) {
+      Result<std::uint64_t> queued = check_connected(context_, fd.get());
+      Result<FlowImpl*> flow =
+          queued ? adopt(fd.get(), listener.options, 0) : Result<FlowImpl*>{queued.error()};
+      if (flow) fd.release();
+      arrive(std::move(flow), 0);
+      continue;
+    }
+    if (number == EAGAIN) return;
+    if (number == EINTR || number == ECONNABORTED) continue;
+    const bool full = number == EMFILE || number == ENFILE;
+    if (full && reserve_fd_) {
+      // Without this the connection stays in the backlog and epoll reports it for ever.
+      reserve_fd_.reset();
+      Fd turned_away{::accept4(listener.socket.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+      turned_away.reset();
+      reserve_fd_.reset(::dup(wake_fd_.get()));
+    }
+    return arrive(os_error("accept4", full ? ReasonCode::nofile_limit : ReasonCode::none, number),
+                  0);
+  }
+}
+
+/// While there is no room for another flow, connections wait in the backlog.
+void QueueCore::listeners_pause(bool on) {
+  if (listeners_paused_ == on) return;
+  listeners_paused_ = on;
+  const std::lock_guard lock{mutex_};
+  for (const auto& listener : listeners_) {
+    epoll_event event{};
+    event.events = on ? 0u : static_cast<std::uint32_t>(EPOLLIN);
+    event.data.ptr = static_cast<Watch*>(listener.get());
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, listener->socket.get(), &event);
+  }
+}
+
+// ---- connect
+// -------------------------------------------------------------------------------------
+
+Result<Flow*> QueueCore::connect(const Address& to, const FlowOptions& options) {
+  constexpr auto kOp = "Receiver::connect";
+  if (const Errc code = enter(); code != Errc::ok) return wrong_caller(kOp, code);
+  LANDFALL_TRY(std::vector<SocketAddress> addresses, resolve(context_, to, false));
+  LANDFALL_TRY(FlowImpl * flow, make_flow(options));
+  flow->state = FlowImpl::State::connecting;
+  if ((setup_.needs.flags & LANDFALL_TAKES_SOCKETS) == 0) {
+    const landfall_flow_spec spec = spec_of(*flow);
+    landfall_why why{};
+    why.struct_size = sizeof why;
+    landfall_errc code = LANDFALL_ERRC_not_supported;
+    if (LANDFALL_HAS(&ops_, landfall_transport_ops, connect)) {
+      code = ops_.connect(queue_, addresses[0].get(), addresses[0].length, &spec, &flow->backend,
+                          &why);
+    }
+    if (code != LANDFALL_ERRC_ok) {
+      forget(*flow);
+      return backend_error(kOp, code, why);
+    }
+    return static_cast<Flow*>(flow);
+  }
+  flow->connecting = std::make_unique<Connecting>();
+  flow->connecting->flow = flow;
+  flow->connecting->left.assign(addresses.rbegin(), addresses.rend());
+  ++connecting_;
+  try_connect(*flow);
+  publish();
+  return static_cast<Flow*>(flow);
+}
+
+/// Starts on the next address; when none is left the flow has failed with the last one's error.
+void QueueCore::try_connect(FlowImpl& flow) {
+  Connecting& connecting = *flow.connecting;
+  Error last{Errc::not_found, "connect", ReasonCode::address_not_found};
+  while (!connecting.left.empty()) {
+    const SocketAddress address = connecting.left.back();
+    connecting.left.pop_back();
+    int number = context_.fault("connect");
+    if (number == 0) {
+      connecting.socket.reset(
+          ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
+      if (!connecting.socket) {
+        number = errno;
+      } else if (::connect(connecting.socket.get(), address.get(), address.length) == 0 ||
+                 errno == EINPROGRESS) {
+        if (Result<void> watched = watch_fd(connecting.socket.get(), EPOLLOUT, connecting)) return;
+        number = ENOMEM;
+      } else {
+        number = errno;
+      }
+    }
+    const Address text = to_address(address);
+    last =
+        os_error("connect",
+                 number == EMFILE ? ReasonCode::nofile_limit : ReasonCode::peer_unreachable, number)
+            .with(text.host + " port " + std::to_string(text.port) + ": " + std::strerror(number));
+    connecting.socket.reset();
+  }
+  flow.connecting.reset();
+  --connecting_;
+  fail(flow, last);
+}
+
+void QueueCore::finish_connect(FlowImpl& flow) {
+  Connecting& connecting = *flow.connecting;
+  const int fd = connecting.socket.get();
+  int number = 0;
+  socklen_t length = sizeof number;
+  if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &number, &length) != 0) number = errno;
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+  if (number != 0) {
+    const bool more = !connecting.left.empty();
+    if (more) return try_connect(flow);
+    Result<Address> nobody = peer_address(fd);
+    flow.connecting.reset();
+    --connecting_;
+    return fail(flow, os_error("connect", ReasonCode::peer_unreachable, number)
+                          .with(std::string{"the peer refused or did not answer: "} +
+                                std::strerror(number)));
+  }
+  Fd socket = std::move(connecting.socket);
+  flow.connecting.reset();
+  --connecting_;
+  if (Result<void> bound = bind_socket(flow, socket.get(), 0); !bound) {
+    return fail(flow, bound.error());
+  }
+  socket.release();
+  emit(Completion::Kind::opened, &flow);
+}
+
+// ---- transports that make their own connections
+// --------------------------------------------------
+
+void QueueCore::on_opened(const landfall_record& record) {
+  if (record.flow_tag != 0) {
+    FlowImpl* flow = find_flow(record.flow_tag);
+    if (flow == nullptr || flow->state != FlowImpl::State::connecting) return;
+    flow->backend = record.flow;
+    flow->state = FlowImpl::State::open;
+    emit(Completion::Kind::opened, flow);
+    if (flow->demand) serve(*flow);
+    return;
+  }
+  FlowOptions options;
+  {
+    const std::lock_guard lock{mutex_};
+    options = listen_options_;
+  }
+  // The flow's Receiver is chosen before its first byte: the next one in turn.
+  QueueCore& target = setup_.group->next_queue();
+  if (&target == this) return arrive(start(record.flow, options), 0);
+  if (Result<void> given = target.hand_over(record.flow, options); !given) {
+    ops_.flow_close(queue_, record.flow, 1);
+  }
+}
+
+Result<FlowImpl*> QueueCore::start(landfall_flow* backend, const FlowOptions& options) {
+  Result<FlowImpl*> made = make_flow(options);
+  landfall_errc code = LANDFALL_ERRC_not_supported;
+  if (made) {
+    (*made)->backend = backend;
+    const landfall_flow_spec spec = spec_of(**made);
+    if (LANDFALL_HAS(&ops_, landfall_transport_ops, flow_start)) {
+      code = ops_.flow_start(queue_, backend, &spec);
+    }
+    if (code == LANDFALL_ERRC_ok) {
+      if ((*made)->demand) serve(**made);
+      return made;
+    }
+    forget(**made);
+    made = Error{static_cast<Errc>(code), "transport flow_start"};
+  }
+  ops_.flow_close(queue_, backend, 1);
+  return made;
+}
+
+}  // namespace landfall::detail

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transport/group_core.hpp"
+
+#include <net/if.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "landfall/base/units.hpp"
+#include "transport/sockets.hpp"
+
+namespace landfall::detail {
+namespace {
+
+Result<void> check_options(const GroupOptions& options) {
+  constexpr auto kOp = "Group::open";
+  const auto bad = [&](const char* text) { return Error{Errc::invalid_argument, kOp}.with(text); };
+  if (options.queues == 0 || options.queues > kQueuesMax) return bad("queues must be 1 to 256");
+  if (!options.queue_ids.empty() && options.queue_ids.size() != options.queues) {
+    return bad("queue_ids must name as many queues as `queues` says");
+  }
+  if (options.buffers_max == 0 || options.buffers_max > kBuffersMax) {
+    return bad("buffers_max must be 1 to 1048576");
+  }
+  if (options.flows_max == 0 || options.flows_max > kFlowsMax) {
+    return bad("flows_max must be 1 to 1048576");
+  }
+  if (options.pressure_percent > 100 || options.relief_percent >= options.pressure_percent) {
+    return bad("relief_percent must be below pressure_percent, and that at most 100");
+  }
+  for (const std::string& line : options.options) {
+    const std::size_t dot = line.find('.');
+    if (line.size() > kOptionsBytesMax || dot == std::string::npos || dot == 0 ||
+        line.find('=', dot) == std::string::npos || line.find('\n') != std::string::npos) {
+      return bad("an option must read transport.key=value");
+    }
+  }
+  return {};
+}
+
+/// The names to consider, in order: those asked for, then the rest (which are only listed).
+std::vector<std::string> order(const ContextCore& context, const GroupOptions& options) {
+  std::vector<std::string> names = options.transports;
+  for (const landfall_backend* backend : context.of_kind(LANDFALL_KIND_TRANSPORT)) {
+    if (std::find(names.begin(), names.end(), backend->name) == names.end()) {
+      names.emplace_back(backend->name);
+    }
+  }
+  return names;
+}
+
+Reason listed(ReasonCode code) {
+  const ReasonInfo* info = find_reason(code);
+  return Reason{.code = code, .text = std::string{info->text}, .fix = std::string{info->remedy}};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<GroupCore>> GroupCore::open(const std::shared_ptr<ContextCore>& context,
+                                                   const GroupOptions& options,
+                                                   std::shared_ptr<RegionCore> region,
+                                                   Decision& decision) {
+  LANDFALL_CHECK(check_options(options));
+  decision = Decision{};
+  std::shared_ptr<GroupCore> group;
+  const auto asked = [&](const std::string& name) {
+    return options.transports.empty() ||
+           std::find(options.transports.begin(), options.transports.end(), name) !=
+               options.transports.end();
+  };
+  std::optional<Error> last;
+  for (const std::string& name : order(*context, options)) {
+    const landfall_backend* backend = context->find(LANDFALL_KIND_TRANSPORT, name);
+    Decision::Candidate candidate;
+    candidate.transport = name;
+    if (backend == nullptr) {
+      candidate.reasons.push_back(listed(ReasonCode::transport_unknown));
+      decision.candidates.push_back(std::move(candidate));
+      continue;
+    }
+    Probed probed = probe(*context, *backend, options.interface, &options, &region->memory());
+    candidate = std::move(probed.candidate);
+    if (!asked(name)) {
+      candidate.reasons.push_back(listed(ReasonCode::not_asked_for));
+    } else if (candidate.usable && group) {
+      candidate.reasons.push_back(listed(ReasonCode::better_was_usable));
+    } else if (candidate.usable) {
+      std::shared_ptr<GroupCore> attempt{new GroupCore, [](GroupCore* core) { core->abandon(); }};
+      attempt->region_ = region;
+      Result<void> bound = attempt->bind(context, options, *backend, probed.needs);
+      if (bound) {
+        group = std::move(attempt);
+        decision.chosen = name;
+      } else {
+        candidate.usable = false;
+        candidate.reasons.insert(candidate.reasons.begin(), reason_from(bound.error()));
+        last = bound.error();
+      }
+    }
+    decision.candidates.push_back(std::move(candidate));
+  }
+  if (group) {
+    group->decision_ = decision;
+    return group;
+  }
+  if (last) return *last;
+  return Error{Errc::not_supported, "Group::open"}.with("no transport fits:\n" +
+                                                        decision.describe());
+}
+
+Result<void> GroupCore::bind(const std::shared_ptr<ContextCore>& context,
+                             const GroupOptions& options, const landfall_backend& backend,
+                             const landfall_needs& needs) {
+  context_ = context;
+  ops_ = static_cast<const landfall_transport_ops*>(backend.ops);
+  needs_ = needs;
+  const std::string own_options = options_for(options.options, backend.name);
+  const Memory& memory = region_->memory();
+  Fd dmabuf;
+  landfall_domain_spec spec{};
+  spec.struct_size = sizeof spec;
+  spec.interface_index =
+      options.interface.empty() ? 0 : ::if_nametoindex(options.interface.c_str());
+  spec.host = context->host();
+  spec.region = &memory.abi();
+  spec.queue_ids = options.queue_ids.empty() ? nullptr : options.queue_ids.data();
+  spec.queue_count = options.queues;
+  spec.flows_max = options.flows_max;
+  spec.slot_bytes = options.slot_bytes;
+  spec.dmabuf_fd = -1;
+  spec.options = own_options.c_str();
+  if ((needs.flags & LANDFALL_NEED_DMABUF) != 0) {
+    LANDFALL_TRY(DmabufRange whole, region_->export_dmabuf(0, memory.size_bytes()));
+    dmabuf = std::move(whole.fd);
+    spec.dmabuf_fd = dmabuf.get();
+    spec.dmabuf_offset = whole.offset_bytes;
+  }
+  landfall_why why{};
+  why.struct_size = sizeof why;
+  if (const landfall_errc code = ops_->domain_open(&spec, &domain_, &why);
+      code != LANDFALL_ERRC_ok) {
+    domain_ = nullptr;
+    return backend_error("transport domain_open", code, why);
+  }
+  const bool shared = (needs.flags & LANDFALL_SHARED_POOL) != 0;
+  const std::uint64_t align = std::max<std::uint64_t>(needs.slice_align_bytes, 64);
+  const std::uint64_t slice =
+      shared ? memory.size_bytes() : memory.size_bytes() / options.queues / align * align;
+  receivers_.reserve(options.queues);
+  queues_.reserve(options.queues);
+  for (std::uint32_t i = 0; i < options.queues; ++i) {
+    LANDFALL_CHECK(open_queue(options, i, shared ? 0 : slice * i, slice));
+  }
+  return {};
+}
+
+Result<void> GroupCore::open_queue(const GroupOptions& options, std::uint32_t index,
+                                   std::uint64_t slice_offset, std::uint64_t slice_bytes) {
+  QueueSetup setup{};
+  setup.group = this;
+  setup.ops = ops_;
+  setup.needs = needs_;
+  setup.index = index;
+  setup.slice_bytes = slice_bytes;
+  setup.buffers_max = options.buffers_max;
+  setup.flows_max = options.flows_max;
+  setup.pressure_percent = options.pressure_percent;
+  setup.relief_percent = options.relief_percent;
+  setup.contract = options.contract;
+  setup.region = region_;
+  if (needs_.spill_bytes_per_queue != 0) {
+    LANDFALL_TRY(setup.spill, region_->make_spill(needs_.spill_bytes_per_queue));
+  }
+  Fd slice_dmabuf;
+  landfall_queue_spec spec{};
+  spec.struct_size = sizeof spec;
+  spec.index = index;
+  spec.slice_offset = slice_offset;
+  spec.slice_length = slice_bytes;
+  spec.spill = setup.spill ? &setup.spill->memory().abi() : nullptr;
+  spec.slice_dmabuf_fd = -1;
+  spec.ring_slots = options.ring_slots;
+  spec.extents_max = options.buffers_max;
+  spec.flows_max = options.flows_max;
+  if ((needs_.flags & LANDFALL_NEED_DMABUF_PER_QUEUE) != 0) {
+    LANDFALL_TRY(DmabufRange range, region_->export_dmabuf(slice_offset, slice_bytes));
+    slice_dmabuf = std::move(range.fd);
+    spec.slice_dmabuf_fd = slice_dmabuf.get();
+  }
+  landfall_why why{};
+  why.struct_size = sizeof why;
+  if (const landfall_errc code = ops_->queue_open(domain_, &spec, &setup.queue, &why);
+      code != LANDFALL_ERRC_ok) {
+    return backend_error("transport queue_open", code, why);
+  }
+  Result<std::unique_ptr<QueueCore>> core = QueueCore::make(setup);
+  if (!core) {
+    ops_->queue_stop(setup.queue);
+    ops_->queue_close(setup.queue);
+    return core.error();
+  }
+  receivers_.push_back(std::unique_ptr<Receiver>{new Receiver{core->get()}});
+  queues_.push_back(std::move(*core));
+  open_queues_.fetch_add(1, std::memory_order_relaxed);
+  return {};
+}
+
+Verdict GroupCore::verdict() const noexcept {
+  Verdict sum;
+  for (const auto& queue : queues_) {
+    if (queue) sum.add(queue->verdict());
+  }
+  return sum;
+}
+
+QueueCore& GroupCore::next_queue() noexcept {
+  return *queues_[next_queue_++ % queues_.size()];
+}
+
+// ---- listen
+// --------------------------------------------------------------------------------------
+
+Result<Address> GroupCore::listen(const Address& at, const FlowOptions& options) {
+  if (closed_) return Error{Errc::closed, "Group::listen", ReasonCode::receiver_gone};
+  if ((needs_.flags & LANDFALL_TAKES_SOCKETS) != 0) return listen_on_sockets(at, options);
+  return listen_by_transport(at, options);
+}
+
+Result<Address> GroupCore::listen_on_sockets(const Address& at, const FlowOptions& options) {
+  LANDFALL_TRY(std::vector<SocketAddress> addresses, resolve(*context_, at, true));
+  SocketAddress address = addresses.front();
+  const bool shared = queues_.size() > 1;
+  // The first binds (the kernel picks the port if none was named), the others join it.
+  Result<Fd> first = listen_socket(*context_, address, shared);
+  for (std::size_t i = 1; !first && i < addresses.size(); ++i) {
+    address = addresses[i];
+    first = listen_socket(*context_, address, shared);
+  }
+  if (!first) return first.error();
+  LANDFALL_TRY(const Address bound, local_address(first->get()));
+  address.length = sizeof address.storage;
+  if (::getsockname(first->get(), reinterpret_cast<sockaddr*>(&address.storage), &address.length) !=
+      0) {
+    return os_error("getsockname");
+  }
+  std::vector<Fd> sockets;
+  sockets.push_back(std::move(*first));
+  for (std::size_t i = 1; i < queues_.size(); ++i) {
+    LANDFALL_TRY(Fd next, listen_socket(*context_, address, true));
+    sockets.push_back(std::move(next));
+  }
+  for (std::size_t i = 0; i < queues_.size(); ++i) {
+    LANDFALL_CHECK(queues_[i]->add_listener(std::move(sockets[i]), options));
+  }
+  return bound;
+}
+
+Result<Address> GroupCore::listen_by_transport(const Address& at, const FlowOptions& options) {
+  constexpr auto kOp = "Group::listen";
+  if (!LANDFALL_HAS(ops_, landfall_transport_ops, listen)) {
+    return Error{Errc::not_supported, kOp, ReasonCode::not_capable};
+  }
+  LANDFALL_TRY(const std::vector<SocketAddress> addresses, resolve(*context_, at, true));
+  queues_[0]->set_listen_options(options);
+  landfall_listener* listener = nullptr;
+  SocketAddress bound;
+  std::uint32_t length = sizeof bound.storage;
+  landfall_why why{};
+  why.struct_size = sizeof why;
+  if (const landfall_errc code =
+          ops_->listen(domain_, queues_[0]->backend_queue(), addresses[0].get(),
+                       addresses[0].length, &listener, &bound.storage, &length, &why);
+      code != LANDFALL_ERRC_ok) {
+    return backend_error(kOp, code, why);
+  }
+  bound.length = length;
+  listeners_.push_back(listener);
+  return to_address(bound);
+}
+
+// ---- the end
+// -------------------------------------------------------------------------------------
+
+Result<std::uint32_t> GroupCore::close() {
+  for (landfall_listener* listener : std::exchange(listeners_, {})) ops_->listener_close(listener);
+  closed_ = true;
+  std::uint32_t out = 0;
+  for (const auto& queue : queues_) out += queue->stop();
+  if (out != 0) return out;
+  for (const auto& queue : queues_) queue->close_backend();
+  queues_.clear();
+  receivers_.clear();
+  open_queues_.store(0, std::memory_order_relaxed);
+  close_domain();
+  return std::uint32_t{0};
+}
+
+void GroupCore::close_domain() noexcept {
+  if (domain_ != nullptr) ops_->domain_close(std::exchange(domain_, nullptr));
+}
+
+void GroupCore::abandon() noexcept {
+  // In a forked child everything here is the parent's: nothing is touched, the memory stays with
+  // the child.
+  if (!queues_.empty() && queues_[0] && !queues_[0]->in_its_process()) return;
+  for (landfall_listener* listener : std::exchange(listeners_, {})) ops_->listener_close(listener);
+  for (const auto& queue : queues_) queue->stop();
+  // Held by this function as if by one more queue: a last Buffer may come back while others are
+  // being left.
+  open_queues_.fetch_add(1, std::memory_order_relaxed);
+  for (std::size_t i = 0; i < queues_.size(); ++i) queues_[i]->abandon();
+  if (open_queues_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+}
+
+void GroupCore::queue_finished(std::uint32_t index) noexcept {
+  queues_[index].reset();
+  if (open_queues_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+}
+
+GroupCore::~GroupCore() {
+  close_domain();
+}
+
+}  // namespace landfall::detail

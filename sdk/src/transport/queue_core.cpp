@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transport/queue_core.hpp"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <new>
+#include <thread>
+#include <utility>
+
+#include "transport/group_core.hpp"
+
+namespace landfall::detail {
+
+QueueCore::QueueCore(const QueueSetup& setup, SlotTable slots)
+    : setup_{setup},
+      ops_{*setup.ops},
+      queue_{setup.queue},
+      context_{*setup.region->context()},
+      slots_{std::move(slots)} {
+  memories_[0] = setup.region->memory();
+  if (setup.spill) memories_[1] = setup.spill->memory();
+  records_.resize(kPollBatch);
+  give_back_.reserve(kReturnBatch);
+}
+
+QueueCore::~QueueCore() = default;
+
+Result<std::unique_ptr<QueueCore>> QueueCore::make(const QueueSetup& setup) {
+  ContextCore& context = *setup.region->context();
+  if (const int number = context.fault("mmap"); number != 0) {
+    return os_error("mmap", ReasonCode::out_of_memory, number);
+  }
+  LANDFALL_TRY(SlotTable slots, SlotTable::make(setup.buffers_max));
+  std::unique_ptr<QueueCore> core{new QueueCore{setup, std::move(slots)}};
+
+  if (const int number = context.fault("epoll_create1"); number != 0) {
+    return os_error("epoll_create1", ReasonCode::event_fd_failed, number);
+  }
+  core->epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
+  if (!core->epoll_) return os_error("epoll_create1", ReasonCode::event_fd_failed);
+  if (const int number = context.fault("eventfd"); number != 0) {
+    return os_error("eventfd", ReasonCode::event_fd_failed, number);
+  }
+  core->wake_fd_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!core->wake_fd_) return os_error("eventfd", ReasonCode::event_fd_failed);
+  // Closed for a moment when accept(2) finds no descriptor, so that the peer can be turned away.
+  core->reserve_fd_.reset(::eventfd(0, EFD_CLOEXEC));
+  if (!core->reserve_fd_) return os_error("eventfd", ReasonCode::event_fd_failed);
+  LANDFALL_CHECK(core->watch_fd(core->wake_fd_.get(), EPOLLIN, core->wake_watch_));
+  return core;
+}
+
+Errc QueueCore::enter() noexcept {
+  if (!in_its_process()) return Errc::wrong_process;
+  if (!bound_) {
+    bound_ = true;
+    owner_ = ::pthread_self();
+  }
+  if (::pthread_equal(owner_, ::pthread_self()) == 0) return Errc::wrong_thread;
+  return stopped_ ? Errc::closed : Errc::ok;
+}
+
+Error QueueCore::wrong_caller(const char* op, Errc code) const noexcept {
+  return Error{code, op,
+               code == Errc::wrong_process  ? ReasonCode::forked_child
+               : code == Errc::wrong_thread ? ReasonCode::polled_by_another_thread
+                                            : ReasonCode::receiver_gone};
+}
+
+// ---- one poll
+// ------------------------------------------------------------------------------------
+
+Result<std::size_t> QueueCore::poll(std::span<Completion> out) noexcept {
+  if (const Errc code = enter(); code != Errc::ok) return wrong_caller("Receiver::poll", code);
+  try {
+    // What the caller is about to overwrite goes back first, so that this poll can use it again.
+    for (Completion& old : out.first(std::min(last_count_, out.size()))) old.buffer.reset();
+    if (retiring_ != nullptr) retire_flows();
+    if (Slot* list = returns_.take_all(); list != nullptr) reclaim(list);
+
+    out_span_ = out;
+    out_count_ = 0;
+    last_count_ = 0;
+    const bool was_armed = std::exchange(armed_, false);
+    if (!pending_.empty()) drain_pending();
+    if (!hungry_.empty() && slots_.available() != 0) feed_hungry();
+    if (pending_.empty()) {
+      const bool control_waits =
+          listener_count_.load(std::memory_order_relaxed) != 0 || connecting_ != 0;
+      const bool look = was_armed || inbox_waits_.load(std::memory_order_acquire) ||
+                        (control_waits && (++polls_ % 16) == 0);
+      if (look) control(0);
+      Result<void> taken = take_records();
+      if (!taken) poll_error_ = taken.error();
+      if (control_waits && !look && out_count_ == 0) control(0);
+    }
+    watch_pressure();
+    publish();
+    last_count_ = out_count_;
+    if (out_count_ == 0 && poll_error_) {
+      const Error error = *poll_error_;
+      poll_error_.reset();
+      return error;
+    }
+    return out_count_;
+  } catch (const std::bad_alloc&) {
+    return Error{Errc::no_memory, "Receiver::poll", ReasonCode::out_of_memory};
+  }
+}
+
+Result<std::size_t> QueueCore::wait(std::span<Completion> out,
+                                    std::chrono::nanoseconds timeout) noexcept {
+  const std::uint64_t begin = context_.now_ns();
+  for (;;) {
+    Result<std::size_t> count = poll(out);
+    if (!count || *count != 0 || timeout.count() == 0) return count;
+    std::uint64_t left_ns = kForever;
+    if (timeout.count() > 0) {
+      const std::uint64_t spent = context_.now_ns() - begin;
+      const auto limit = static_cast<std::uint64_t>(timeout.count());
+      if (spent >= limit) return std::size_t{0};
+      left_ns = limit - spent;
+    }
+    LANDFALL_TRY(const bool may_sleep, arm());
+    if (may_sleep) LANDFALL_CHECK(sleep(left_ns));
+  }
+}
+
+/// Until the transport or the control epoll has something: what it is, the poll that follows sees.
+Result<void> QueueCore::sleep(std::uint64_t timeout_ns) {
+  if (LANDFALL_HAS(&ops_, landfall_transport_ops, wait)) {
+    std::int32_t control_ready = 0;
+    const landfall_errc code = ops_.wait(queue_, epoll_.get(), timeout_ns, &control_ready);
+    armed_ = control_ready != 0;
+    if (code != LANDFALL_ERRC_ok) return Error{static_cast<Errc>(code), "transport wait"};
+    return {};
+  }
+  const int fd = wait_fd();
+  if (fd < 0) {
+    std::this_thread::yield();
+    return {};
+  }
+  epoll_event event{};
+  const std::uint64_t timeout_ms = timeout_ns / 1'000'000 + (timeout_ns % 1'000'000 != 0 ? 1 : 0);
+  const int ready = ::epoll_wait(
+      fd, &event, 1,
+      timeout_ns == kForever ? -1 : static_cast<int>(std::min<std::uint64_t>(timeout_ms, 1 << 30)));
+  if (ready < 0 && errno != EINTR) return os_error("epoll_wait");
+  // Only the transport has work: the poll that follows need not look at the rest.
+  if (ready == 1 && event.data.ptr == &transport_watch_) armed_ = false;
+  return {};
+}
+
+int QueueCore::wait_fd() noexcept {
+  if (outer_) return outer_.get();
+  const int transport_fd = ops_.wait_fd(queue_);
+  Fd outer{::epoll_create1(EPOLL_CLOEXEC)};
+  if (transport_fd < 0 || !outer) return -1;
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.ptr = &transport_watch_;
+  if (::epoll_ctl(outer.get(), EPOLL_CTL_ADD, transport_fd, &event) != 0) return -1;
+  event.data.ptr = &wake_watch_;
+  if (::epoll_ctl(outer.get(), EPOLL_CTL_ADD, epoll_.get(), &event) != 0) return -1;
+  outer_ = std::move(outer);
+  return outer_.get();
+}
+
+Result<bool> QueueCore::arm() noexcept {
+  if (const Errc code = enter(); code != Errc::ok) return wrong_caller("Receiver::arm", code);
+  armed_ = true;
+  if (!pending_.empty() || retiring_ != nullptr || poll_error_ ||
+      inbox_waits_.load(std::memory_order_acquire)) {
+    return false;
+  }
+  std::uint32_t transport = 0;
+  if (const landfall_errc code = ops_.arm(queue_, &transport); code != LANDFALL_ERRC_ok) {
+    return Error{static_cast<Errc>(code), "transport arm"};
+  }
+  if ((transport & LANDFALL_ARM_READY) != 0) return false;
+  const bool wants_returns = (transport & LANDFALL_ARM_WANTS_RETURNS) != 0 || closing_flows_ != 0 ||
+                             !share_paused_.empty() || pressure_ || buffers_pressure_;
+  if (!wants_returns) return returns_.empty();
+  return returns_.sleep();
+}
+
+Completion& QueueCore::emit(Completion::Kind kind, FlowImpl* flow) {
+  Completion* place;
+  if (pending_.empty() && out_count_ < out_span_.size()) {
+    place = &out_span_[out_count_++];
+    place->buffer.reset();
+    place->reason = ReasonCode::none;
+    place->tag = 0;
+    place->bytes = 0;
+    if (place->error.code() != Errc::ok) place->error = Error{Errc::ok, ""};
+    if (kind == Completion::Kind::closed) told_closed(*flow);
+  } else {
+    place = &pending_.emplace_back();
+  }
+  place->kind = kind;
+  place->flow = flow;
+  return *place;
+}
+
+void QueueCore::drain_pending() {
+  while (!pending_.empty() && out_count_ < out_span_.size()) {
+    Completion& next = pending_.front();
+    if (next.kind == Completion::Kind::closed) told_closed(static_cast<FlowImpl&>(*next.flow));
+    out_span_[out_count_++] = std::move(next);
+    pending_.pop_front();
+  }
+}
+
+Result<void> QueueCore::take_records() {
+  const std::size_t room =
+      std::min<std::size_t>({out_span_.size() - out_count_, records_.size(), slots_.available()});
+  if (room == 0) return {};
+  std::uint32_t count = 0;
+  const landfall_errc code =
+      ops_.poll(queue_, records_.data(), static_cast<std::uint32_t>(room), &count);
+  for (std::uint32_t i = 0; i < count; ++i) on_record(records_[i]);
+  if (code == LANDFALL_ERRC_ok) return {};
+  return Error{static_cast<Errc>(code), "transport poll"};
+}
+
+void QueueCore::on_record(const landfall_record& record) {
+  if (record.kind == LANDFALL_OPENED) return on_opened(record);
+  FlowImpl* flow = find_flow(record.flow_tag);
+  if (record.kind == LANDFALL_REVOKED) return on_revoked(flow, record);
+  if (flow == nullptr) {
+    // The transport speaks of a flow that it has closed: a bug there. Its memory goes back.
+    if (record.kind == LANDFALL_DATA) give_back_now(record);
+    Reason reason;
+    reason.code = ReasonCode::flow_ended;
+    reason.text = "the transport reported a flow that has ended";
+    return context_.event(reason);
+  }
+  switch (record.kind) {
+    case LANDFALL_DATA:
+      return on_data(*flow, record);
+    case LANDFALL_POSTED:
+      return on_posted(*flow, record);
+    case LANDFALL_LANDED:
+      if (flow->requests > 0) --flow->requests;
+      if (flow->delivers()) emit(Completion::Kind::landed, flow);
+      return;
+    case LANDFALL_END_OF_STREAM:
+      if (!flow->delivers()) return;
+      flow->state = FlowImpl::State::ended;
+      if (flow->demand) {
+        flow->demand->stream_ended = true;
+        return serve(*flow);
+      }
+      emit(Completion::Kind::end_of_stream, flow);
+      return;
+    case LANDFALL_FAILED:
+      if (flow->state == FlowImpl::State::closing || flow->state == FlowImpl::State::failed) return;
+      return fail(*flow, Error{errc_from_errno(record.native), "receive",
+                               static_cast<ReasonCode>(record.code), Origin::os, record.native});
+    case LANDFALL_CLOSED:
+      return emit_closed(*flow);
+    default:
+      return;
+  }
+}
+
+void QueueCore::on_data(FlowImpl& flow, const landfall_record& record) {
+  flow.next_offset = record.stream_offset + record.length;
+  if (!flow.delivers() || record.memory >= kMemories) return give_back_now(record);
+  Memory& memory = memories_[record.memory];
+  if (record.memory > 1 && memory.size_bytes() == 0) {
+    landfall_memory own{};
+    own.struct_size = sizeof own;
+    if (LANDFALL_HAS(&ops_, landfall_transport_ops, own_memory)) {
+      ops_.own_memory(queue_, record.memory, &own);
+    }
+    memory = Memory{own, record.memory};
+  }
+  Slot* slot = slots_.take();
+  slot->core = this;
+  slot->flow = &flow;
+  slot->offset = record.offset;
+  slot->token = record.token;
+  slot->stream_offset = record.stream_offset;
+  slot->length = record.length;
+  slot->charge = record.charge_bytes;
+  slot->memory = record.memory;
+  slot->placement = record.placement;
+  slot->flags = (record.flags & LANDFALL_RECORD_MESSAGE_END) != 0 ? kSlotEndsMessage : 0;
+  slot->parts = 0;
+  flow.held += record.charge_bytes;
+  held_ += record.charge_bytes;
+  ++flow.out;
+  ++out_;
+  if (flow.demand) {
+    hold(flow, slot);
+    return serve(flow);
+  }
+  const auto placement = static_cast<Placement>(record.placement & 3);
+  const auto reason = static_cast<ReasonCode>(record.code);
+  account(flow, record.stream_offset, record.length, placement, reason);
+  ++user_out_;
+  Completion& completion = emit(Completion::Kind::data, &flow);
+  completion.reason = reason;
+  completion.buffer = Buffer::from_handle(slot);
+  completion.bytes = record.length;
+  if (flow.contract.kind != CopyContract::Kind::allow_copy) check_contract(flow, placement);
+  if (flow.held > share_of(flow) && !flow.paused_by_share) pause(flow, false);
+}
+
+void QueueCore::on_posted(FlowImpl& flow, const landfall_record& record) {
+  if (flow.requests > 0) --flow.requests;
+  flow.next_offset = record.stream_offset + record.length;
+  if (!flow.delivers()) return;
+  const auto placement = static_cast<Placement>(record.placement & 3);
+  account(flow, record.stream_offset, record.length, placement,
+          static_cast<ReasonCode>(record.code));
+  Completion& completion = emit(Completion::Kind::posted, &flow);
+  completion.reason = static_cast<ReasonCode>(record.code);
+  completion.tag = record.token;
+  completion.bytes = record.length;
+  if (flow.contract.kind != CopyContract::Kind::allow_copy) check_contract(flow, placement);
+}
+
+void QueueCore::on_revoked(FlowImpl* flow, const landfall_record& record) {
+  Completion& completion = emit(Completion::Kind::revoked, flow);
+  completion.reason =
+      record.code != 0 ? static_cast<ReasonCode>(record.code) : ReasonCode::binding_revoked;
+}
+
+void QueueCore::watch_pressure() {
+  const std::uint64_t slice = setup_.slice_bytes;
+  if (!pressure_ && held_ * 100 >= slice * setup_.pressure_percent) {
+    pressure_ = true;
+    emit(Completion::Kind::pressure, nullptr).reason = ReasonCode::region_full;
+  } else if (pressure_ && held_ * 100 <= slice * setup_.relief_percent) {
+    pressure_ = false;
+    emit(Completion::Kind::relief, nullptr).reason = ReasonCode::region_full;
+  }
+  if (!buffers_pressure_ && slots_.available() == 0) {
+    buffers_pressure_ = true;
+    emit(Completion::Kind::pressure, nullptr).reason = ReasonCode::buffers_all_out;
+  } else if (buffers_pressure_ && slots_.available() >= setup_.buffers_max / 4) {
+    buffers_pressure_ = false;
+    emit(Completion::Kind::relief, nullptr).reason = ReasonCode::buffers_all_out;
+  }
+}
+
+// ---- what other threads may ask
+// -------------------------------------------------------------------
+
+void QueueCore::publish() noexcept {
+  published_out_.store(static_cast<std::uint32_t>(user_out_), std::memory_order_relaxed);
+  published_flows_.store(live_flows_, std::memory_order_relaxed);
+  published_held_.store(held_, std::memory_order_relaxed);
+  if (batch_.total() == 0) return;
+  for (std::size_t i = 0; i < kPlacements; ++i) {
+    auto& sum = published_bytes_[i];
+    sum.store(sum.load(std::memory_order_relaxed) + batch_.bytes[i], std::memory_order_relaxed);
+  }
+  for (const Verdict::Count& count : batch_.reasons) {
+    if (count.bytes == 0) continue;
+    for (std::size_t i = 0; i < published_reasons_.size(); ++i) {
+      const auto listed =
+          static_cast<ReasonCode>(published_reasons_[i].load(std::memory_order_relaxed));
+      if (listed != count.reason && listed != ReasonCode::none) continue;
+      auto& bytes = published_reason_bytes_[i];
+      bytes.store(bytes.load(std::memory_order_relaxed) + count.bytes, std::memory_order_relaxed);
+      published_reasons_[i].store(static_cast<std::uint32_t>(count.reason),
+                                  std::memory_order_relaxed);
+      break;
+    }
+  }
+  batch_ = Verdict{};
+}
+
+Verdict QueueCore::verdict() const noexcept {
+  Verdict sum;
+  for (std::size_t i = 0; i < kPlacements; ++i) {
+    sum.bytes[i] = published_bytes_[i].load(std::memory_order_relaxed);
+  }
+  for (std::size_t i = 0; i < published_reasons_.size(); ++i) {
+    sum.reasons[i].reason =
+        static_cast<ReasonCode>(published_reasons_[i].load(std::memory_order_relaxed));
+    sum.reasons[i].bytes = published_reason_bytes_[i].load(std::memory_order_relaxed);
+  }
+  return sum;
+}
+
+}  // namespace landfall::detail

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// How extents come back: from a dropped Buffer to the transport, and what the last one does.
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "transport/group_core.hpp"
+#include "transport/queue_core.hpp"
+
+namespace landfall::detail {
+
+void drop(Slot* slot) noexcept {
+  // Null in a forked child, which sees the slots wiped.
+  if (QueueCore* core = slot->core; core != nullptr) core->give(slot);
+}
+
+void QueueCore::give(Slot* slot) noexcept {
+  const int wake_fd = wake_fd_.get();
+  switch (returns_.push(slot)) {
+    case ReturnStack::Pushed::quietly:
+      return;
+    case ReturnStack::Pushed::wake_poller: {
+      const std::uint64_t one = 1;
+      [[maybe_unused]] const ssize_t written = ::write(wake_fd, &one, sizeof one);
+      returns_.wake_done();
+      return;
+    }
+    case ReturnStack::Pushed::orphaned:
+      if (returns_.orphan_returned()) finish();
+      return;
+  }
+}
+
+void QueueCore::reclaim(Slot* list) noexcept {
+  while (list != nullptr) {
+    Slot* slot = list;
+    list = slot->next;
+    --user_out_;
+    if ((slot->flags & kSlotIsPart) == 0) {
+      extent_back(slot);
+      continue;
+    }
+    Slot* parent = reinterpret_cast<Slot*>(slot->token);
+    slots_.put(slot);
+    if (--parent->parts == 0) extent_back(parent);
+  }
+  flush_returns();
+  if (!share_paused_.empty()) resume_shares();
+}
+
+void QueueCore::extent_back(Slot* slot) noexcept {
+  FlowImpl& flow = *slot->flow;
+  flow.held -= slot->charge;
+  held_ -= slot->charge;
+  --flow.out;
+  --out_;
+  give_back_.push_back(landfall_return{.flow = flow.backend,
+                                       .token = slot->token,
+                                       .offset = slot->offset,
+                                       .length = slot->length,
+                                       .memory = slot->memory,
+                                       .reserved = 0});
+  slots_.put(slot);
+  if (give_back_.size() == kReturnBatch) flush_returns();
+}
+
+void QueueCore::flush_returns() noexcept {
+  if (give_back_.empty()) return;
+  ops_.give_back(queue_, give_back_.data(), static_cast<std::uint32_t>(give_back_.size()));
+  give_back_.clear();
+}
+
+void QueueCore::give_back_now(const landfall_record& record) noexcept {
+  const landfall_return back{.flow = record.flow,
+                             .token = record.token,
+                             .offset = record.offset,
+                             .length = record.length,
+                             .memory = record.memory,
+                             .reserved = 0};
+  ops_.give_back(queue_, &back, 1);
+}
+
+std::uint32_t QueueCore::stop() noexcept {
+  if (!stopped_) {
+    {
+      const std::lock_guard lock{mutex_};
+      stopped_ = true;
+      listeners_.clear();
+      inbox_.clear();
+    }
+    ops_.queue_stop(queue_);
+    for (FlowEntry& entry : flows_) {
+      if (entry.flow && entry.flow->demand) release_backlog(*entry.flow);
+      if (entry.flow) entry.flow->connecting.reset();
+    }
+    pending_.clear();
+    share_paused_.clear();
+  }
+  if (Slot* list = returns_.take_all(); list != nullptr) reclaim(list);
+  publish();
+  return static_cast<std::uint32_t>(user_out_);
+}
+
+void QueueCore::abandon() noexcept {
+  reclaim(returns_.orphan());
+  if (returns_.orphan_outstanding(user_out_)) finish();
+}
+
+void QueueCore::close_backend() noexcept {
+  // A waker that was overtaken may still be about to write to our eventfd.
+  while (returns_.wakers_busy()) std::this_thread::yield();
+  ops_.queue_close(queue_);
+}
+
+void QueueCore::finish() noexcept {
+  if (Slot* list = returns_.take_all(); list != nullptr) reclaim(list);
+  close_backend();
+  setup_.group->queue_finished(setup_.index);  // destroys this
+}
+
+}  // namespace landfall::detail
