@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "host/host_source.hpp"
+#include "host_source.hpp"
 
 #include <memory>
 
@@ -35,7 +35,7 @@ landfall_errc probe(const landfall_memory_spec* given, landfall_why* reterr_why)
   return authoring::guarded(reterr_why, [&] {
     landfall_memory_spec spec{};
     if (const auto code = read(given, &spec, reterr_why); code != LANDFALL_ERRC_ok) return code;
-    return pages::check_backing({spec.host, reterr_why}, spec, recipe());
+    return pages::check_backing(pages::call_of(given, reterr_why), spec, recipe());
   });
 }
 
@@ -45,8 +45,8 @@ landfall_errc allocate(const landfall_memory_spec* given, landfall_region** ret_
     landfall_memory_spec spec{};
     if (const auto code = read(given, &spec, reterr_why); code != LANDFALL_ERRC_ok) return code;
     auto backing = std::make_unique<pages::Backing>();
-    const auto code =
-        pages::make_backing({spec.host, reterr_why}, spec, recipe(), backing.get(), ret_memory);
+    const auto code = pages::make_backing(pages::call_of(given, reterr_why), spec, recipe(),
+                                          backing.get(), ret_memory);
     if (code == LANDFALL_ERRC_ok)
       *ret_region = reinterpret_cast<landfall_region*>(backing.release());
     return code;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The memory source `host`: ordinary pages of this process.
+// The memory source `host`: ordinary pages: anonymous, memfd, adopted memfd, or a borrowed range.
 #pragma once
 #include <cstdint>
 
@@ -7,8 +7,8 @@
 
 namespace landfall::host_source {
 
-landfall_errc probe(const landfall_memory_spec* spec, landfall_why* reterr_why) noexcept;
-landfall_errc allocate(const landfall_memory_spec* spec, landfall_region** ret_region,
+landfall_errc probe(const landfall_memory_spec* given, landfall_why* reterr_why) noexcept;
+landfall_errc allocate(const landfall_memory_spec* given, landfall_region** ret_region,
                        landfall_memory* ret_memory, landfall_why* reterr_why) noexcept;
 void release(landfall_region* region) noexcept;
 landfall_errc export_dmabuf(landfall_region* region, std::uint64_t offset, std::uint64_t length,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "host/host_source.hpp"
+#include "host_source.hpp"
 
 namespace {
 

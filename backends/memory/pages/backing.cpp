@@ -2,7 +2,7 @@
 // From a spec to pages.
 #include <cinttypes>
 
-#include "pages/pages.hpp"
+#include "pages.hpp"
 
 namespace landfall::pages {
 namespace {
@@ -58,6 +58,9 @@ landfall_errc check_backing(const Call& call, const landfall_memory_spec& spec,
   const bool given = spec.fd >= 0 || spec.address != 0;
   if (const auto code = check_wishes(call, spec, recipe.huge); code != LANDFALL_ERRC_ok)
     return code;
+  if (recipe.huge)
+    if (const auto code = check_huge_size(call, recipe.page_bytes); code != LANDFALL_ERRC_ok)
+      return code;
   if (const auto code = check_node(call, spec.numa_node); code != LANDFALL_ERRC_ok) return code;
   std::uint64_t size_bytes = spec.size_bytes;
   if (given) {
@@ -69,7 +72,8 @@ landfall_errc check_backing(const Call& call, const landfall_memory_spec& spec,
              code != LANDFALL_ERRC_ok) {
     return code;
   }
-  if (recipe.huge) return LANDFALL_ERRC_ok;
+  if (recipe.huge)
+    return given ? std::int32_t{LANDFALL_ERRC_ok} : check_huge_free(call, spec, recipe.page_bytes);
   if (wants(spec, LANDFALL_WANT_LOCKED))
     if (const auto code = check_locking(call, size_bytes); code != LANDFALL_ERRC_ok) return code;
   if (!given && wants(spec, LANDFALL_WANT_LOCKED | LANDFALL_WANT_POPULATED))
@@ -77,9 +81,10 @@ landfall_errc check_backing(const Call& call, const landfall_memory_spec& spec,
   return LANDFALL_ERRC_ok;
 }
 
-landfall_errc make_backing(const Call& call, const landfall_memory_spec& spec, const Recipe& recipe,
-                           Backing* ret_backing, landfall_memory* ret_memory) {
-  if (const auto code = check_backing(call, spec, recipe); code != LANDFALL_ERRC_ok) return code;
+namespace {
+
+landfall_errc make(const Call& call, const landfall_memory_spec& spec, const Recipe& recipe,
+                   Backing* ret_backing, landfall_memory* ret_memory) {
   Backing backing;
   std::uint64_t size_bytes = spec.size_bytes;
   bool shared = true;
@@ -127,6 +132,20 @@ landfall_errc make_backing(const Call& call, const landfall_memory_spec& spec, c
   ret_memory->numa_node = spec.numa_node;
   *ret_backing = std::move(backing);
   return LANDFALL_ERRC_ok;
+}
+
+}  // namespace
+
+landfall_errc make_backing(const Call& call, const landfall_memory_spec& spec, const Recipe& recipe,
+                           Backing* ret_backing, landfall_memory* ret_memory) {
+  if (const auto code = check_backing(call, spec, recipe); code != LANDFALL_ERRC_ok) return code;
+  const auto code = make(call, spec, recipe, ret_backing, ret_memory);
+  if (code != LANDFALL_ERRC_no_memory || !recipe.huge || spec.fd >= 0 || spec.address != 0)
+    return code;
+  // Someone else was faster, or a cgroup or a node has fewer pages than the host.
+  return too_few_huge(call, recipe.page_bytes,
+                      static_cast<std::int64_t>(spec.size_bytes / recipe.page_bytes),
+                      spec.numa_node);
 }
 
 }  // namespace landfall::pages

@@ -13,7 +13,7 @@
 #include <cstring>
 #include <fstream>
 
-#include "pages/pages.hpp"
+#include "pages.hpp"
 
 namespace landfall::pages {
 namespace {
@@ -53,6 +53,10 @@ std::int64_t read_kb_line(const char* path, const char* name) {
 
 std::uint64_t system_page_bytes() noexcept {
   return static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+Call call_of(const landfall_memory_spec* given, landfall_why* why) noexcept {
+  return {LANDFALL_HAS(given, landfall_memory_spec, host) ? given->host : nullptr, why};
 }
 
 landfall_errc read_spec(const landfall_memory_spec* given, std::uint32_t takes,

@@ -11,7 +11,7 @@
 #include <climits>
 #include <fstream>
 
-#include "pages/pages.hpp"
+#include "pages.hpp"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23  // Linux 5.14, include/uapi/asm-generic/mman-common.h

@@ -11,7 +11,7 @@
 #include <bit>
 #include <cinttypes>
 
-#include "pages/pages.hpp"
+#include "pages.hpp"
 
 namespace landfall::pages {
 namespace {

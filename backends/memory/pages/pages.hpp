@@ -23,6 +23,8 @@ struct Call {
   int fault(const char* site) const noexcept { return authoring::fault(host, site); }
 };
 
+Call call_of(const landfall_memory_spec* given, landfall_why* why) noexcept;
+
 /// A mapping of this process, unmapped when dropped, or a range that someone else unmaps.
 class Mapping {
  public:
@@ -78,6 +80,16 @@ landfall_errc check_locking(const Call& call, std::uint64_t size_bytes);
 /// failing. Errors: no_memory - LF1008.
 landfall_errc check_available(const Call& call, std::uint64_t size_bytes);
 
+/// The kernel's own choice; 0: it has no huge pages.
+std::uint64_t default_huge_page_bytes();
+/// Errors: not_supported - LF1104, with the sizes there are.
+landfall_errc check_huge_size(const Call& call, std::uint64_t page_bytes);
+/// Are so many huge pages free? Errors: as too_few_huge.
+landfall_errc check_huge_free(const Call& call, const landfall_memory_spec& spec,
+                              std::uint64_t page_bytes);
+/// no_memory - LF1103, with how many are free and the command that makes enough of them.
+landfall_errc too_few_huge(const Call& call, std::uint64_t page_bytes, std::int64_t need, int node);
+
 /// A new memfd, sealed so that it can never change its size. `huge_page_bytes` 0: ordinary pages.
 /// Errors: from memfd_create(2), ftruncate(2), fcntl(2); limit_reached - LF1005, LF1012.
 landfall_errc make_memfd(const Call& call, std::uint64_t size_bytes, std::uint64_t huge_page_bytes,
@@ -129,6 +141,17 @@ landfall_errc make_backing(const Call& call, const landfall_memory_spec& spec, c
 /// As much of make_backing as can be told without making anything.
 landfall_errc check_backing(const Call& call, const landfall_memory_spec& spec,
                             const Recipe& recipe);
+
+/// A host view of a dma-buf; left empty where its exporter offers none, which is no error.
+/// Errors: no_memory and others that are not the exporter's "no".
+landfall_errc map_dmabuf(const Call& call, int fd, std::uint64_t size_bytes, Mapping* ret_mapping);
+/// Fills *ret_memory for a dma-buf that exports its whole, with `view` as its host view.
+void describe_dmabuf(const Mapping& view, std::uint64_t size_bytes, landfall_memory* ret_memory);
+/// A close-on-exec duplicate for whoever asked for an export. Errors: limit_reached - LF1005.
+landfall_errc duplicate(const Call& call, int fd, std::int32_t* ret_fd);
+/// Opens a device of /dev for reading and writing. Errors: not_supported - with the reason
+/// `missing`, it is not there; permission_denied - LF1006.
+landfall_errc open_device(const Call& call, const char* path, std::uint32_t missing, Fd* ret_fd);
 
 /// The number in a file of /proc or /sys; -1: cannot be read.
 std::int64_t read_number(const std::string& path);
