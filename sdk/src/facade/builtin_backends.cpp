@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <array>
-
 #include "base/context_core.hpp"
 
 // The written list of what is part of the library; no static constructors.
 extern "C" {
+extern const landfall_backend landfall_builtin_memory_dma_heap;
+extern const landfall_backend landfall_builtin_memory_dmabuf;
 extern const landfall_backend landfall_builtin_memory_host;
+extern const landfall_backend landfall_builtin_memory_hugepage;
+extern const landfall_backend landfall_builtin_memory_udmabuf;
 }
 
 namespace landfall::detail {
 namespace {
 
-constexpr std::array kBuiltin = {
-    &landfall_builtin_memory_host,
+constexpr const landfall_backend* kBuiltin[] = {
+    &landfall_builtin_memory_dma_heap, &landfall_builtin_memory_dmabuf,
+    &landfall_builtin_memory_host,     &landfall_builtin_memory_hugepage,
+    &landfall_builtin_memory_udmabuf,
 };
 
 }  // namespace
