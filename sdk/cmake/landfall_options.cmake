@@ -18,9 +18,11 @@ if(LANDFALL_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${LANDFALL_CCACHE})
 endif()
 
+# The ABI's tables grow at their end and absent entries are zero: no warning about those.
 add_library(landfall_build INTERFACE)
 target_compile_options(landfall_build INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
+  -Wno-missing-field-initializers
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual>)
 if(PROJECT_IS_TOP_LEVEL)
   target_compile_options(landfall_build INTERFACE -Werror)
@@ -81,6 +83,7 @@ function(landfall_fuzz name)
   endif()
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE landfall_internal landfall_build ${arg_LIBS})
+  set_property(GLOBAL APPEND PROPERTY landfall_fuzz_targets ${name})
   file(GLOB corpus CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${arg_CORPUS}/*)
   if(NOT corpus)
     message(FATAL_ERROR "${name}: no files in ${CMAKE_CURRENT_SOURCE_DIR}/${arg_CORPUS}")
