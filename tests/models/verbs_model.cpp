@@ -178,6 +178,7 @@ constexpr landfall_transport_ops kOps{
     .give_back = give_back,
     .arm = arm,
     .wait_fd = wait_fd,
+    .wait = nullptr,
     .attach = nullptr,
     .detach = nullptr,
     .flow_close = flow_close,

@@ -269,16 +269,7 @@ void QueueCore::on_record(const landfall_record& record) {
 
 void QueueCore::on_data(FlowImpl& flow, const landfall_record& record) {
   flow.next_offset = record.stream_offset + record.length;
-  if (!flow.delivers() || record.memory >= kMemories) return give_back_now(record);
-  Memory& memory = memories_[record.memory];
-  if (record.memory > 1 && memory.size_bytes() == 0) {
-    landfall_memory own{};
-    own.struct_size = sizeof own;
-    if (LANDFALL_HAS(&ops_, landfall_transport_ops, own_memory)) {
-      ops_.own_memory(queue_, record.memory, &own);
-    }
-    memory = Memory{own, record.memory};
-  }
+  if (!flow.delivers() || !lies_in_memory(record)) return give_back_now(record);
   Slot* slot = slots_.take();
   slot->core = this;
   slot->flow = &flow;
@@ -309,6 +300,22 @@ void QueueCore::on_data(FlowImpl& flow, const landfall_record& record) {
   completion.bytes = record.length;
   if (flow.contract.kind != CopyContract::Kind::allow_copy) check_contract(flow, placement);
   if (flow.held > share_of(flow) && !flow.paused_by_share) pause(flow, false);
+}
+
+/// No Buffer ever points outside its Memory, whatever a transport says.
+bool QueueCore::lies_in_memory(const landfall_record& record) {
+  if (record.memory >= kMemories || record.length == 0) return false;
+  Memory& memory = memories_[record.memory];
+  if (record.memory > 1 && memory.size_bytes() == 0 &&
+      LANDFALL_HAS(&ops_, landfall_transport_ops, own_memory)) {
+    landfall_memory own{};
+    own.struct_size = sizeof own;
+    if (ops_.own_memory(queue_, record.memory, &own) == LANDFALL_ERRC_ok) {
+      memory = Memory{own, record.memory};
+    }
+  }
+  return record.offset <= memory.size_bytes() &&
+         record.length <= memory.size_bytes() - record.offset;
 }
 
 void QueueCore::on_posted(FlowImpl& flow, const landfall_record& record) {

@@ -120,6 +120,7 @@ class QueueCore {
   void drain_pending();
   Result<void> take_records();
   void on_record(const landfall_record& record);
+  bool lies_in_memory(const landfall_record& record);
   void on_data(FlowImpl& flow, const landfall_record& record);
   void on_posted(FlowImpl& flow, const landfall_record& record);
   void on_revoked(FlowImpl* flow, const landfall_record& record);
