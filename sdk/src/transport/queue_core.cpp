@@ -99,14 +99,17 @@ Result<std::size_t> QueueCore::poll(std::span<Completion> out) noexcept {
     }
     watch_pressure();
     publish();
-    last_count_ = out_count_;
-    if (out_count_ == 0 && poll_error_) {
+    last_count_ = std::exchange(out_count_, 0);
+    out_span_ = {};  // what is emitted outside poll waits in pending_
+    if (last_count_ == 0 && poll_error_) {
       const Error error = *poll_error_;
       poll_error_.reset();
       return error;
     }
-    return out_count_;
+    return last_count_;
   } catch (const std::bad_alloc&) {
+    out_span_ = {};
+    out_count_ = 0;
     return Error{Errc::no_memory, "Receiver::poll", ReasonCode::out_of_memory};
   }
 }
@@ -350,7 +353,7 @@ void QueueCore::watch_pressure() {
   if (!buffers_pressure_ && slots_.available() == 0) {
     buffers_pressure_ = true;
     emit(Completion::Kind::pressure, nullptr).reason = ReasonCode::buffers_all_out;
-  } else if (buffers_pressure_ && slots_.available() >= setup_.buffers_max / 4) {
+  } else if (buffers_pressure_ && slots_.available() >= std::max(1u, setup_.buffers_max / 4)) {
     buffers_pressure_ = false;
     emit(Completion::Kind::relief, nullptr).reason = ReasonCode::buffers_all_out;
   }
