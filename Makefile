@@ -4,7 +4,10 @@
 JOBS ?= $(shell nproc)
 setup := sdk/cmake/setup
 
-.PHONY: all build test install package format tidy clean help
+FILE ?=
+PREFIX ?= /usr/local
+
+.PHONY: all build test demo install package format tidy clean help
 all: build
 
 build:  ## build library and tools (build/release)
@@ -18,8 +21,14 @@ test:  ## build and run all tests (build/dev)
 	cmake --build --preset dev -j $(JOBS)
 	ctest --preset dev -j $(JOBS)
 
+demo:  ## receive a real file on loopback and verify it; FILE=PATH picks the file
+	@$(setup) demo
+	cmake --preset release
+	cmake --build --preset release -j $(JOBS)
+	examples/demo.sh build/release/sdk/cli/landfall build/demo $(if $(FILE),'$(FILE)')
+
 install: build  ## install under PREFIX (default /usr/local)
-	cmake --install build/release --prefix $(or $(PREFIX),/usr/local)
+	cmake --install build/release --prefix $(PREFIX)
 
 package:  ## Debian packages, in build/package
 	@$(setup) package

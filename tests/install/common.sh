@@ -5,10 +5,11 @@ unset DESTDIR CMAKE_PREFIX_PATH PKG_CONFIG_PATH LD_LIBRARY_PATH
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# cut_program README FILE: the first C++ block of README, so that what is printed there is what runs.
-cut_program() {
-  awk '/^```cpp$/ {inside = 1; next} /^```$/ {if (inside) exit} inside' "$1" >"$2"
-  [ "$(wc -l <"$2")" -ge 10 ] || { echo "no program found in $1"; exit 1; }
+# cut_block LANGUAGE README FILE: README's first block of it, so that what is printed there is what runs.
+cut_block() {
+  awk -v first="^\`\`\`$1\$" '
+    $0 ~ first {inside = 1; next} /^```$/ {if (inside) exit} inside' "$2" >"$3"
+  [ "$(wc -l <"$3")" -ge 5 ] || { echo "no $1 block found in $2"; exit 1; }
 }
 
 # feed_program PROGRAM: starts it, sends 1,000,000 bytes to the port that it prints, and expects it
@@ -21,6 +22,7 @@ feed_program() {
   rm "$work/said"
   IFS= read -r -t 30 line <&7 || { echo "the program said nothing"; exit 1; }
   local port=${line##* }
+  [[ $port =~ ^[0-9]+$ ]] || { echo "the program refuses: $line"; cat <&7; exit 1; }
   head -c 1000000 /dev/zero >"/dev/tcp/127.0.0.1/$port" || { echo "cannot send: $line"; exit 1; }
   IFS= read -r -t 30 line <&7 || { echo "the program did not finish"; exit 1; }
   wait "$pid" || { echo "the program failed: $line"; exit 1; }
@@ -35,8 +37,8 @@ build_consumers() {
   local libraries
   libraries=$(dirname "$(find "$prefix" -name liblandfall.so)")
   mkdir "$work/consumer"
-  cp "$source/tests/install/consumer/CMakeLists.txt" "$work/consumer/"
-  cut_program "$readme" "$work/consumer/receive.cpp"
+  cut_block cmake "$readme" "$work/consumer/CMakeLists.txt"
+  cut_block cpp "$readme" "$work/consumer/receive.cpp"
 
   cmake -S "$work/consumer" -B "$work/build" -G Ninja -DCMAKE_CXX_COMPILER="$cxx" \
     -DCMAKE_PREFIX_PATH="$prefix" >/dev/null
