@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "landing.hpp"
+
+#include <charconv>
+
+namespace landfall::cli {
+namespace {
+
+Error wrong(const std::string& what) {
+  return Error{Errc::invalid_argument, "landfall"}.with(what);
+}
+
+}  // namespace
+
+Result<LandingOptions> landing_options(const Arguments& arguments) {
+  LandingOptions options;
+  options.region.source = arguments.value("memory");
+  const auto size = parse_bytes(arguments.value("size"));
+  if (!size || *size == 0)
+    return wrong("--size takes bytes such as 64MiB, not '" + arguments.value("size") + "'");
+  options.region.size_bytes = *size;
+
+  GroupOptions& group = options.group;
+  group.interface = arguments.value("interface");
+  const std::string transports = arguments.value("transport");
+  for (std::size_t at = 0; at < transports.size();) {
+    const std::size_t comma = std::min(transports.find(',', at), transports.size());
+    if (comma != at) group.transports.push_back(transports.substr(at, comma - at));
+    at = comma + 1;
+  }
+  for (const auto kind : {CopyContract::Kind::require_direct, CopyContract::Kind::prefer_direct,
+                          CopyContract::Kind::allow_copy}) {
+    std::string word{name(kind)};
+    for (char& c : word) c = c == '_' ? '-' : c;
+    if (word == arguments.value("contract")) group.contract.kind = kind;
+  }
+  if (const std::string engine = arguments.value("engine"); !engine.empty())
+    group.options.push_back("tcp.engine=" + engine);
+  for (const std::string& option : arguments.all("option")) group.options.push_back(option);
+  options.plugins = arguments.all("plugin");
+  return options;
+}
+
+Result<Context> make_context(const std::vector<std::string>& plugins) {
+  LANDFALL_TRY(Context context, Context::create());
+  for (const std::string& path : plugins) LANDFALL_CHECK(context.load(path));
+  return context;
+}
+
+Result<Address> parse_address(const std::string& text) {
+  Address address;
+  std::string_view port;
+  const std::size_t colon = text.rfind(':');
+  if (text.starts_with('[')) {
+    const std::size_t end = text.find(']');
+    if (end == std::string::npos || text.size() <= end + 1 || text[end + 1] != ':')
+      return wrong("'" + text + "' is no address: write [ADDR]:PORT");
+    address.host = text.substr(1, end - 1);
+    port = std::string_view{text}.substr(end + 2);
+  } else if (colon == std::string::npos) {
+    return wrong("'" + text + "' is no address: write ADDR:PORT");
+  } else {
+    address.host = text.substr(0, colon);
+    if (address.host.find(':') != std::string::npos)
+      return wrong("'" + text + "' is ambiguous: write an IPv6 address as [ADDR]:PORT");
+    port = std::string_view{text}.substr(colon + 1);
+  }
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), address.port);
+  if (error != std::errc{} || port.empty() || end != port.data() + port.size())
+    return wrong("'" + std::string{port} + "' is no port: 0 to 65535");
+  return address;
+}
+
+std::string format_address(const Address& address) {
+  const bool is_v6 = address.host.find(':') != std::string::npos;
+  const std::string host = address.host.empty() ? "::" : address.host;
+  return (is_v6 || address.host.empty() ? "[" + host + "]" : host) + ":" +
+         std::to_string(address.port);
+}
+
+}  // namespace landfall::cli

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// What recv and bench share: from the options to an open Group.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "arguments.hpp"
+#include "landfall/landfall.hpp"
+
+namespace landfall::cli {
+
+struct LandingOptions {
+  RegionSpec region;
+  GroupOptions group;
+  std::vector<std::string> plugins;
+};
+/// Errors: invalid_argument, naming the option.
+Result<LandingOptions> landing_options(const Arguments& arguments);
+
+/// A Context with the plug-ins that were asked for.
+Result<Context> make_context(const std::vector<std::string>& plugins);
+
+/// "[::1]:5201", "host:80", ":80" -> Address. Errors: invalid_argument.
+Result<Address> parse_address(const std::string& text);
+/// "[::1]:5201".
+std::string format_address(const Address& address);
+
+}  // namespace landfall::cli

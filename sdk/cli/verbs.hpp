@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// The verbs: each takes the parsed command line and answers the exit status.
+#pragma once
+#include "arguments.hpp"
+#include "console.hpp"
+
+namespace landfall::cli {
+
+int run_info(const Arguments& arguments, Console& console);
+int run_doctor(const Arguments& arguments, Console& console);
+int run_recv(const Arguments& arguments, Console& console);
+int run_send(const Arguments& arguments, Console& console);
+int run_bench(const Arguments& arguments, Console& console);
+int run_explain(const Arguments& arguments, Console& console);
+
+}  // namespace landfall::cli
