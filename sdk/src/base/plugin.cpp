@@ -46,7 +46,7 @@ landfall_errc refuse(landfall_why* why, landfall_errc code, std::uint32_t reason
 
 // Loads the library and asks it for its descriptors; in the trial and then in earnest. The library
 // is never unloaded, also where it is refused: unloading runs more of its code.
-landfall_errc open_library(const char* path, Loaded* ret_loaded, landfall_why* reterr_why) {
+landfall_errc open_throwing(const char* path, Loaded* ret_loaded, landfall_why* reterr_why) {
   void* library = ::dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     const char* text = ::dlerror();
@@ -75,9 +75,20 @@ landfall_errc open_library(const char* path, Loaded* ret_loaded, landfall_why* r
   return LANDFALL_ERRC_ok;
 }
 
+// An exception of a constructor of the plug-in's comes out of dlopen(3).
+landfall_errc open_library(const char* path, Loaded* ret_loaded,
+                           landfall_why* reterr_why) noexcept {
+  try {
+    return open_throwing(path, ret_loaded, reterr_why);
+  } catch (...) {
+    return refuse(reterr_why, LANDFALL_ERRC_invalid_argument, LANDFALL_REASON_plugin_crashed,
+                  "the plug-in threw an exception");
+  }
+}
+
 // Runs in the forked child, where other threads' locks may be held for ever: nothing here takes one
 // of landfall's. glibc resets its own allocator's and loader's locks in fork(3).
-[[noreturn]] void trial_child(const char* path, int report_fd) {
+[[noreturn]] void trial_child(const char* path, int report_fd) noexcept {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
@@ -141,9 +152,9 @@ Error crashed(int status) {
 
 Result<void> wait_for_report(ContextCore& core, Child& child, int report_fd, Report* report) {
   const std::uint64_t deadline_ns = core.now_ns() + std::uint64_t{kPluginTrialMs} * 1'000'000u;
+  std::array<pollfd, 2> waits = {pollfd{report_fd, POLLIN, 0},
+                                 pollfd{child.pidfd(), POLLIN, 0}};  // poll(2) skips -1
   while (true) {
-    std::array<pollfd, 2> waits = {pollfd{report_fd, POLLIN, 0},
-                                   pollfd{child.pidfd(), POLLIN, 0}};  // -1 is skipped by poll(2)
     const std::uint64_t now_ns = core.now_ns();
     const int left_ms =
         now_ns >= deadline_ns ? 0 : static_cast<int>((deadline_ns - now_ns) / 1'000'000u) + 1;
@@ -156,8 +167,10 @@ Result<void> wait_for_report(ContextCore& core, Child& child, int report_fd, Rep
           " ms while it was tried in a helper process");
     const ssize_t got = ::read(report_fd, report, sizeof *report);  // O_NONBLOCK
     if (got == static_cast<ssize_t>(sizeof *report)) return {};
-    // A dying process closes its pipe first: the signal that end() then sends changes nothing.
-    return crashed(child.end());
+    // A dying process closes its pipe first. It must not be killed now, or its own end is lost.
+    const bool ended = child.pidfd() < 0 || waits[1].revents != 0;
+    if (ended) return crashed(child.end());
+    waits[0].fd = -1;
   }
 }
 
