@@ -84,11 +84,13 @@ void QueueCore::hold(FlowImpl& flow, Slot* slot) {
 void QueueCore::serve(FlowImpl& flow) {
   DemandState& state = *flow.demand;
   while (flow.delivers() && !state.requests.empty() && state.first != nullptr) {
+    pending_.ensure(4);
     Demand& demand = state.requests.front();
     if (demand.target != nullptr) {
       gather(flow, demand);
     } else if (!emit_part(flow, demand)) {
-      hungry_.push_back(&flow);
+      if (!state.hungry) hungry_.push_back(&flow);  // reserved in make_flow
+      state.hungry = true;
       break;
     }
     if (demand.done < demand.length) continue;
@@ -103,6 +105,7 @@ void QueueCore::serve(FlowImpl& flow) {
   }
   if (state.stream_ended && state.first == nullptr && flow.delivers()) {
     // What is asked for beyond the end is answered with what there was.
+    pending_.ensure(state.requests.size() + 1);
     while (!state.requests.empty()) {
       const Demand rest = state.requests.front();
       state.requests.pop_front();
@@ -125,9 +128,12 @@ void QueueCore::serve(FlowImpl& flow) {
 }
 
 void QueueCore::feed_hungry() {
-  std::vector<FlowImpl*> hungry;
-  hungry.swap(hungry_);
-  for (FlowImpl* flow : hungry) serve(*flow);
+  const std::size_t count = hungry_.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    hungry_[i]->demand->hungry = false;
+    serve(*hungry_[i]);  // may line up again
+  }
+  hungry_.erase(hungry_.begin(), hungry_.begin() + static_cast<std::ptrdiff_t>(count));
 }
 
 /// The next piece of the backlog as a Buffer: the extent itself if it is asked for whole, else a

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public classes: each call passes on to its core.
+#include <new>
 #include <utility>
 
 #include "transport/group_core.hpp"
@@ -10,6 +11,18 @@ namespace landfall {
 using detail::GroupCore;
 using detail::impl;
 using detail::QueueCore;
+
+namespace {
+/// Nothing is thrown at the caller: what can still go wrong inside is that memory runs out.
+template <class Body>
+auto guarded(const char* op, Body&& body) noexcept -> decltype(body()) {
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    return Error{Errc::no_memory, op, ReasonCode::out_of_memory};
+  }
+}
+}  // namespace
 
 // ---- Buffer
 // --------------------------------------------------------------------------------------
@@ -98,7 +111,7 @@ void Flow::resume() noexcept {
 }
 
 Result<void> Flow::land(std::uint64_t most_bytes) {
-  return impl(*this).queue->land(impl(*this), most_bytes);
+  return guarded("Flow::land", [&] { return impl(*this).queue->land(impl(*this), most_bytes); });
 }
 
 Result<void> Flow::post(std::span<std::byte> into, std::uint64_t tag) {
@@ -108,16 +121,19 @@ Result<void> Flow::post(std::span<std::byte> into, std::uint64_t tag) {
   memory.host = into.data();
   memory.size_bytes = into.size();
   memory.numa_node = -1;
-  return impl(*this).queue->post(impl(*this), memory, 0, into.size(), tag);
+  return guarded("Flow::post",
+                 [&] { return impl(*this).queue->post(impl(*this), memory, 0, into.size(), tag); });
 }
 
 Result<void> Flow::post(const Memory& into, std::uint64_t offset, std::uint64_t length,
                         std::uint64_t tag) {
-  return impl(*this).queue->post(impl(*this), into.abi(), offset, length, tag);
+  return guarded("Flow::post", [&] {
+    return impl(*this).queue->post(impl(*this), into.abi(), offset, length, tag);
+  });
 }
 
 Result<Fd> Flow::detach() {
-  return impl(*this).queue->detach(impl(*this));
+  return guarded("Flow::detach", [&] { return impl(*this).queue->detach(impl(*this)); });
 }
 void Flow::close(bool reset) noexcept {
   impl(*this).queue->close(impl(*this), reset);
@@ -140,13 +156,13 @@ Result<bool> Receiver::arm() noexcept {
   return core_->arm();
 }
 Result<Flow*> Receiver::attach(Fd& fd, const FlowOptions& options) {
-  return core_->attach(fd, options);
+  return guarded("Receiver::attach", [&] { return core_->attach(fd, options); });
 }
 Result<Flow*> Receiver::connect(const Address& to, const FlowOptions& options) {
-  return core_->connect(to, options);
+  return guarded("Receiver::connect", [&] { return core_->connect(to, options); });
 }
 Result<void> Receiver::hand_over(Fd& fd, const FlowOptions& options) {
-  return core_->hand_over(fd, options);
+  return guarded("Receiver::hand_over", [&] { return core_->hand_over(fd, options); });
 }
 std::uint32_t Receiver::buffers_out() const noexcept {
   return core_->buffers_out();
@@ -174,13 +190,16 @@ Group::~Group() = default;
 
 Result<Group> Group::open(const Context& context, const GroupOptions& options, Region& region,
                           Decision* decision) {
-  Decision own;
-  Decision& listed = decision != nullptr ? *decision : own;
-  if (!region) return Error{Errc::invalid_argument, "Group::open", ReasonCode::region_in_use};
-  LANDFALL_TRY(std::shared_ptr<GroupCore> core,
-               GroupCore::open(context.core(), options, detail::RegionCore::share(region), listed));
-  detail::RegionCore::take(region);
-  return Group{std::move(core)};
+  return guarded("Group::open", [&]() -> Result<Group> {
+    Decision own;
+    Decision& listed = decision != nullptr ? *decision : own;
+    if (!region) return Error{Errc::invalid_argument, "Group::open", ReasonCode::region_in_use};
+    LANDFALL_TRY(
+        std::shared_ptr<GroupCore> core,
+        GroupCore::open(context.core(), options, detail::RegionCore::share(region), listed));
+    detail::RegionCore::take(region);
+    return Group{std::move(core)};
+  });
 }
 
 std::size_t Group::size() const noexcept {
@@ -199,7 +218,7 @@ Verdict Group::verdict() const noexcept {
   return core_->verdict();
 }
 Result<Address> Group::listen(const Address& at, const FlowOptions& options) {
-  return core_->listen(at, options);
+  return guarded("Group::listen", [&] { return core_->listen(at, options); });
 }
 
 Result<Region> Group::close() {

@@ -31,6 +31,7 @@ struct DemandState {
   Slot* last = nullptr;
   std::uint32_t consumed = 0;  // of *first
   bool transport_paused = false;
+  bool hungry = false;        // waits in the queue's list for a free slot
   bool stream_ended = false;  // told once the backlog is empty
 };
 

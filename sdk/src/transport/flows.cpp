@@ -22,7 +22,10 @@ Result<FlowImpl*> QueueCore::make_flow(const FlowOptions& options) {
   if (free_flows_.empty()) {
     free_flows_.push_back(static_cast<std::uint32_t>(flows_.size()));
     flows_.emplace_back();
+    // What later happens to a flow must not need memory.
     free_flows_.reserve(flows_.capacity());
+    share_paused_.reserve(flows_.capacity());
+    hungry_.reserve(2 * flows_.capacity());
   }
   const std::uint32_t index = free_flows_.back();
   auto flow = std::make_unique<FlowImpl>();
@@ -181,8 +184,20 @@ void QueueCore::close(FlowImpl& flow, bool reset) noexcept {
     flow.connecting.reset();
     --connecting_;
   }
-  if (flow.backend == nullptr) return emit_closed(flow);  // never got as far as the transport
+  if (flow.backend == nullptr) {  // never got as far as the transport
+    flow.next = std::exchange(owed_, &flow);
+    return;
+  }
   ops_.flow_close(queue_, flow.backend, reset ? 1 : 0);
+}
+
+void QueueCore::emit_owed() {
+  while (owed_ != nullptr) {
+    pending_.ensure(1);
+    FlowImpl* flow = owed_;
+    owed_ = flow->next;
+    emit_closed(*flow);
+  }
 }
 
 void QueueCore::emit_closed(FlowImpl& flow) {

@@ -34,6 +34,10 @@ class GroupCore {
 
   /// For queues: who gets the next flow of a transport's own listener.
   QueueCore& next_queue() noexcept;
+  /// Adds to what all queues hold (two's complement: may take away) and answers the sum.
+  std::uint64_t change_held(std::uint64_t difference) noexcept {
+    return held_.fetch_add(difference, std::memory_order_relaxed) + difference;
+  }
   /// A queue has closed for good.
   void queue_finished(std::uint32_t index) noexcept;
 
@@ -61,6 +65,7 @@ class GroupCore {
   std::vector<landfall_listener*> listeners_;
   std::uint32_t next_queue_ = 0;
   std::atomic<std::uint32_t> open_queues_{0};
+  std::atomic<std::uint64_t> held_{0};  // charge, over all queues
   bool closed_ = false;
 };
 

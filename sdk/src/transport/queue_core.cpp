@@ -86,6 +86,8 @@ Result<std::size_t> QueueCore::poll(std::span<Completion> out) noexcept {
     last_count_ = 0;
     const bool was_armed = std::exchange(armed_, false);
     if (!pending_.empty()) drain_pending();
+    if (owed_ != nullptr) emit_owed();
+    if (record_next_ != record_count_) work_off_records();
     if (!hungry_.empty() && slots_.available() != 0) feed_hungry();
     if (pending_.empty()) {
       const bool control_waits =
@@ -175,8 +177,8 @@ int QueueCore::wait_fd() noexcept {
 Result<bool> QueueCore::arm() noexcept {
   if (const Errc code = enter(); code != Errc::ok) return wrong_caller("Receiver::arm", code);
   armed_ = true;
-  if (!pending_.empty() || retiring_ != nullptr || poll_error_ ||
-      inbox_waits_.load(std::memory_order_acquire)) {
+  if (!pending_.empty() || owed_ != nullptr || retiring_ != nullptr || poll_error_ ||
+      record_next_ != record_count_ || inbox_waits_.load(std::memory_order_acquire)) {
     return false;
   }
   std::uint32_t transport = 0;
@@ -201,7 +203,8 @@ Completion& QueueCore::emit(Completion::Kind kind, FlowImpl* flow) {
     if (place->error.code() != Errc::ok) place->error = Error{Errc::ok, ""};
     if (kind == Completion::Kind::closed) told_closed(*flow);
   } else {
-    place = &pending_.emplace_back();
+    pending_.ensure(1);
+    place = &pending_.push();
   }
   place->kind = kind;
   place->flow = flow;
@@ -210,23 +213,34 @@ Completion& QueueCore::emit(Completion::Kind kind, FlowImpl* flow) {
 
 void QueueCore::drain_pending() {
   while (!pending_.empty() && out_count_ < out_span_.size()) {
-    Completion& next = pending_.front();
-    if (next.kind == Completion::Kind::closed) told_closed(static_cast<FlowImpl&>(*next.flow));
-    out_span_[out_count_++] = std::move(next);
-    pending_.pop_front();
+    Completion& place = out_span_[out_count_++];
+    place = pending_.take();
+    if (place.kind == Completion::Kind::closed) told_closed(impl(*place.flow));
   }
 }
 
 Result<void> QueueCore::take_records() {
+  if (record_next_ != record_count_) return {};
   const std::size_t room =
       std::min<std::size_t>({out_span_.size() - out_count_, records_.size(), slots_.available()});
   if (room == 0) return {};
   std::uint32_t count = 0;
   const landfall_errc code =
       ops_.poll(queue_, records_.data(), static_cast<std::uint32_t>(room), &count);
-  for (std::uint32_t i = 0; i < count; ++i) on_record(records_[i]);
+  record_next_ = 0;
+  record_count_ = count;
+  work_off_records();
   if (code == LANDFALL_ERRC_ok) return {};
   return Error{static_cast<Errc>(code), "transport poll"};
+}
+
+/// Each record whole or not at all: what one can lead to outside of serve() fits in what is ensured
+/// here, and a record for which there is no memory stays for the next poll.
+void QueueCore::work_off_records() {
+  while (record_next_ != record_count_) {
+    pending_.ensure(4);
+    on_record(records_[record_next_++]);
+  }
 }
 
 void QueueCore::on_record(const landfall_record& record) {
@@ -342,11 +356,15 @@ void QueueCore::on_revoked(FlowImpl* flow, const landfall_record& record) {
 }
 
 void QueueCore::watch_pressure() {
+  // Where all queues draw from one pool, what they hold together counts.
+  const bool shared = (setup_.needs.flags & LANDFALL_SHARED_POOL) != 0;
   const std::uint64_t slice = setup_.slice_bytes;
-  if (!pressure_ && held_ * 100 >= slice * setup_.pressure_percent) {
+  const std::uint64_t held = shared ? setup_.group->change_held(held_ - told_held_) : held_;
+  told_held_ = held_;
+  if (!pressure_ && held * 100 >= slice * setup_.pressure_percent) {
     pressure_ = true;
     emit(Completion::Kind::pressure, nullptr).reason = ReasonCode::region_full;
-  } else if (pressure_ && held_ * 100 <= slice * setup_.relief_percent) {
+  } else if (pressure_ && held * 100 <= slice * setup_.relief_percent) {
     pressure_ = false;
     emit(Completion::Kind::relief, nullptr).reason = ReasonCode::region_full;
   }

@@ -6,7 +6,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -16,6 +15,7 @@
 #include "landfall/base/limits.hpp"
 #include "landfall/transport/receiver.hpp"
 #include "memory/region_core.hpp"
+#include "transport/completion_ring.hpp"
 #include "transport/flow_impl.hpp"
 #include "transport/return_stack.hpp"
 #include "transport/slot.hpp"
@@ -119,6 +119,7 @@ class QueueCore {
   Completion& emit(Completion::Kind kind, FlowImpl* flow);
   void drain_pending();
   Result<void> take_records();
+  void work_off_records();
   void on_record(const landfall_record& record);
   bool lies_in_memory(const landfall_record& record);
   void on_data(FlowImpl& flow, const landfall_record& record);
@@ -145,6 +146,7 @@ class QueueCore {
   std::uint64_t share_of(const FlowImpl& flow) const noexcept;
   void resume_shares() noexcept;
   void emit_closed(FlowImpl& flow);
+  void emit_owed();
   void forget(FlowImpl& flow) noexcept;
   void told_closed(FlowImpl& flow) noexcept;
   void retire_flows() noexcept;
@@ -186,14 +188,17 @@ class QueueCore {
   std::vector<landfall_return> give_back_;
   std::span<Completion> out_span_;  // of the poll under way
   std::size_t out_count_ = 0;
-  std::deque<Completion> pending_;  // did not fit, or made outside poll
-  std::uint64_t held_ = 0;          // charge of all extents
-  std::uint32_t out_ = 0;           // extents the transport has not got back
+  CompletionRing pending_;         // did not fit, or made outside poll
+  std::uint32_t record_next_ = 0;  // of records_: what is still to be dealt with
+  std::uint32_t record_count_ = 0;
+  std::uint64_t held_ = 0;  // charge of all extents
+  std::uint32_t out_ = 0;   // extents the transport has not got back
   std::int64_t user_out_ =
       0;  // Buffers that are out: more than out_ where extents were cut in parts
   std::size_t last_count_ = 0;  // of the previous poll: Buffers to drop first
   std::uint32_t polls_ = 0;
   std::optional<Error> poll_error_;  // the transport's, told once what came before it is
+  std::uint64_t told_held_ = 0;      // what the Group knows of held_
   Verdict batch_{};                  // of the poll under way
   bool armed_ = false;
   bool pressure_ = false;
@@ -208,6 +213,7 @@ class QueueCore {
   std::vector<std::uint32_t> free_flows_;
   std::vector<FlowImpl*> share_paused_;
   std::vector<FlowImpl*> hungry_;  // a land() found no free slot: served after the next returns
+  FlowImpl* owed_ = nullptr;       // closed outside poll: `closed` is still to be told
   FlowImpl* retiring_ = nullptr;   // `closed` was told: they die at the next poll
   std::uint64_t next_flow_id_ = 1;
   std::uint32_t live_flows_ = 0;

@@ -96,6 +96,11 @@ std::uint32_t QueueCore::stop() noexcept {
     }
     pending_.clear();
     share_paused_.clear();
+    hungry_.clear();
+    while (record_next_ != record_count_) {
+      const landfall_record& record = records_[record_next_++];
+      if (record.kind == LANDFALL_DATA) give_back_now(record);
+    }
   }
   if (Slot* list = returns_.take_all(); list != nullptr) reclaim(list);
   publish();
