@@ -46,7 +46,7 @@ landfall_errc refuse(landfall_why* why, landfall_errc code, std::uint32_t reason
 
 // Loads the library and asks it for its descriptors; in the trial and then in earnest. The library
 // is never unloaded, also where it is refused: unloading runs more of its code.
-landfall_errc open_throwing(const char* path, Loaded* ret_loaded, landfall_why* reterr_why) {
+landfall_errc open_library(const char* path, Loaded* ret_loaded, landfall_why* reterr_why) {
   void* library = ::dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     const char* text = ::dlerror();
@@ -75,19 +75,10 @@ landfall_errc open_throwing(const char* path, Loaded* ret_loaded, landfall_why* 
   return LANDFALL_ERRC_ok;
 }
 
-// An exception of a constructor of the plug-in's comes out of dlopen(3).
-landfall_errc open_library(const char* path, Loaded* ret_loaded,
-                           landfall_why* reterr_why) noexcept {
-  try {
-    return open_throwing(path, ret_loaded, reterr_why);
-  } catch (...) {
-    return refuse(reterr_why, LANDFALL_ERRC_invalid_argument, LANDFALL_REASON_plugin_crashed,
-                  "the plug-in threw an exception");
-  }
-}
-
 // Runs in the forked child, where other threads' locks may be held for ever: nothing here takes one
-// of landfall's. glibc resets its own allocator's and loader's locks in fork(3).
+// of landfall's. glibc resets its own allocator's and loader's locks in fork(3). noexcept: what a
+// constructor of the plug-in's throws comes out of dlopen(3), and must end here and not run on as a
+// copy of the caller.
 [[noreturn]] void trial_child(const char* path, int report_fd) noexcept {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   const rlimit no_core{0, 0};
