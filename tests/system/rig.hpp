@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,10 @@ struct Way {
   const char* option;                         // "key=value", "": none
   const landfall_backend* backend = nullptr;  // registered first; nullptr: built in
 };
+
+inline void PrintTo(const Way& way, std::ostream* out) {
+  *out << way.name;
+}
 
 /// Every way there is: tcp with both engines, and the model of devmem TCP.
 std::vector<Way> all_ways();
