@@ -168,7 +168,7 @@ bool QueueCore::emit_part(FlowImpl& flow, Demand& demand) {
   completion.buffer = Buffer::from_handle(handed);
   completion.bytes = bytes;
   if (handed != slot) consume(flow, bytes);
-  if (flow.contract.kind != CopyContract::Kind::allow_copy) check_contract(flow, placement);
+  if (flow.contract_can_break) check_contract(flow, placement);
   return true;
 }
 
@@ -184,7 +184,7 @@ void QueueCore::gather(FlowImpl& flow, Demand& demand) {
   account(flow, slot->stream_offset + state.consumed, bytes, Placement::copied,
           ReasonCode::gathered_by_core);
   consume(flow, bytes);
-  if (flow.contract.kind != CopyContract::Kind::allow_copy) {
+  if (flow.contract_can_break) {
     check_contract(flow, Placement::copied);
   }
 }

@@ -2,7 +2,6 @@
 // The flows of a Receiver: making them, counting their bytes, holding them to share and contract,
 // ending them.
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "transport/queue_core.hpp"
@@ -35,6 +34,9 @@ Result<FlowImpl*> QueueCore::make_flow(const FlowOptions& options) {
   flow->user = options.user;
   flow->delivery = options.delivery;
   flow->contract = contract;
+  flow->contract_can_break =
+      contract.kind == CopyContract::Kind::require_direct ||
+      (contract.kind == CopyContract::Kind::prefer_direct && contract.max_copied_ppm < 1'000'000);
   flow->share_bytes = options.share_bytes;
   flow->next_offset = options.stream_offset;
   flow->mark = options.stream_offset;
@@ -47,13 +49,6 @@ Result<FlowImpl*> QueueCore::make_flow(const FlowOptions& options) {
   flows_[index].flow = std::move(flow);
   ++live_flows_;
   return flows_[index].flow.get();
-}
-
-FlowImpl* QueueCore::find_flow(std::uint64_t tag) noexcept {
-  const std::uint64_t index = (tag & 0xffffffffu) - 1;
-  if (index >= flows_.size()) return nullptr;
-  FlowImpl* flow = flows_[index].flow.get();
-  return flow != nullptr && flow->tag == tag ? flow : nullptr;
 }
 
 /// Takes the flow out of the table; it must have no extents out.
@@ -79,15 +74,6 @@ void QueueCore::retire_flows() noexcept {
   }
   if (listeners_paused_ && live_flows_ < setup_.flows_max) listeners_pause(false);
   if (!share_paused_.empty()) resume_shares();
-}
-
-void QueueCore::account(FlowImpl& flow, std::uint64_t stream_offset, std::uint64_t bytes,
-                        Placement placement, ReasonCode reason) {
-  flow.verdict.add(placement, bytes, reason);
-  batch_.add(placement, bytes, reason);
-  if (stream_offset < flow.mark) {
-    flow.before_mark.add(placement, std::min(bytes, flow.mark - stream_offset), reason);
-  }
 }
 
 void QueueCore::check_contract(FlowImpl& flow, Placement placement) {
@@ -116,16 +102,6 @@ void QueueCore::fail(FlowImpl& flow, const Error& error) {
 
 // ---- shares
 // --------------------------------------------------------------------------------------
-
-/// The charge that a flow may hold. Unless it was set: eight times what is free, so that one flow
-/// can have nearly everything, n greedy ones get equal parts, and there is always room for a
-/// newcomer (the dynamic threshold of switch buffers: Choudhury and Hahne, 1998). A flow that is
-/// alone may have all.
-std::uint64_t QueueCore::share_of(const FlowImpl& flow) const noexcept {
-  if (flow.share_bytes != 0) return flow.share_bytes;
-  if (live_flows_ <= 1) return std::numeric_limits<std::uint64_t>::max();
-  return held_ >= setup_.slice_bytes ? 0 : 8 * (setup_.slice_bytes - held_);
-}
 
 /// A few of those that wait for their share, so that each poll costs the same however many wait.
 void QueueCore::resume_shares() noexcept {

@@ -23,7 +23,7 @@ QueueCore::QueueCore(const QueueSetup& setup, SlotTable slots)
   memories_[0] = setup.region->memory();
   if (setup.spill) memories_[1] = setup.spill->memory();
   records_.resize(kPollBatch);
-  give_back_.reserve(kReturnBatch);
+  give_back_ = std::make_unique<landfall_return[]>(kReturnBatch);
 }
 
 QueueCore::~QueueCore() = default;
@@ -192,23 +192,12 @@ Result<bool> QueueCore::arm() noexcept {
   return returns_.sleep();
 }
 
-Completion& QueueCore::emit(Completion::Kind kind, FlowImpl* flow) {
-  Completion* place;
-  if (pending_.empty() && out_count_ < out_span_.size()) {
-    place = &out_span_[out_count_++];
-    place->buffer.reset();
-    place->reason = ReasonCode::none;
-    place->tag = 0;
-    place->bytes = 0;
-    if (place->error.code() != Errc::ok) place->error = Error{Errc::ok, ""};
-    if (kind == Completion::Kind::closed) told_closed(*flow);
-  } else {
-    pending_.ensure(1);
-    place = &pending_.push();
-  }
-  place->kind = kind;
-  place->flow = flow;
-  return *place;
+Completion& QueueCore::emit_later(Completion::Kind kind, FlowImpl* flow) {
+  pending_.ensure(1);
+  Completion& place = pending_.push();
+  place.kind = kind;
+  place.flow = flow;
+  return place;
 }
 
 void QueueCore::drain_pending() {
@@ -217,142 +206,6 @@ void QueueCore::drain_pending() {
     place = pending_.take();
     if (place.kind == Completion::Kind::closed) told_closed(impl(*place.flow));
   }
-}
-
-Result<void> QueueCore::take_records() {
-  if (record_next_ != record_count_) return {};
-  const std::size_t room =
-      std::min<std::size_t>({out_span_.size() - out_count_, records_.size(), slots_.available()});
-  if (room == 0) return {};
-  std::uint32_t count = 0;
-  const landfall_errc code =
-      ops_.poll(queue_, records_.data(), static_cast<std::uint32_t>(room), &count);
-  record_next_ = 0;
-  record_count_ = count;
-  work_off_records();
-  if (code == LANDFALL_ERRC_ok) return {};
-  return Error{static_cast<Errc>(code), "transport poll"};
-}
-
-/// Each record whole or not at all: what one can lead to outside of serve() fits in what is ensured
-/// here, and a record for which there is no memory stays for the next poll.
-void QueueCore::work_off_records() {
-  while (record_next_ != record_count_) {
-    pending_.ensure(4);
-    on_record(records_[record_next_++]);
-  }
-}
-
-void QueueCore::on_record(const landfall_record& record) {
-  if (record.kind == LANDFALL_OPENED) return on_opened(record);
-  FlowImpl* flow = find_flow(record.flow_tag);
-  if (record.kind == LANDFALL_REVOKED) return on_revoked(flow, record);
-  if (flow == nullptr) {
-    // The transport speaks of a flow that it has closed: a bug there. Its memory goes back.
-    if (record.kind == LANDFALL_DATA) give_back_now(record);
-    Reason reason;
-    reason.code = ReasonCode::flow_ended;
-    reason.text = "the transport reported a flow that has ended";
-    return context_.event(reason);
-  }
-  switch (record.kind) {
-    case LANDFALL_DATA:
-      return on_data(*flow, record);
-    case LANDFALL_POSTED:
-      return on_posted(*flow, record);
-    case LANDFALL_LANDED:
-      if (flow->requests > 0) --flow->requests;
-      if (flow->delivers()) emit(Completion::Kind::landed, flow);
-      return;
-    case LANDFALL_END_OF_STREAM:
-      if (!flow->delivers()) return;
-      flow->state = FlowImpl::State::ended;
-      if (flow->demand) {
-        flow->demand->stream_ended = true;
-        return serve(*flow);
-      }
-      emit(Completion::Kind::end_of_stream, flow);
-      return;
-    case LANDFALL_FAILED:
-      if (flow->state == FlowImpl::State::closing || flow->state == FlowImpl::State::failed) return;
-      return fail(*flow, Error{errc_from_errno(record.native), "receive",
-                               static_cast<ReasonCode>(record.code), Origin::os, record.native});
-    case LANDFALL_CLOSED:
-      return emit_closed(*flow);
-    default:
-      return;
-  }
-}
-
-void QueueCore::on_data(FlowImpl& flow, const landfall_record& record) {
-  flow.next_offset = record.stream_offset + record.length;
-  if (!flow.delivers() || !lies_in_memory(record)) return give_back_now(record);
-  Slot* slot = slots_.take();
-  slot->core = this;
-  slot->flow = &flow;
-  slot->offset = record.offset;
-  slot->token = record.token;
-  slot->stream_offset = record.stream_offset;
-  slot->length = record.length;
-  slot->charge = record.charge_bytes;
-  slot->memory = record.memory;
-  slot->placement = record.placement;
-  slot->flags = (record.flags & LANDFALL_RECORD_MESSAGE_END) != 0 ? kSlotEndsMessage : 0;
-  slot->parts = 0;
-  flow.held += record.charge_bytes;
-  held_ += record.charge_bytes;
-  ++flow.out;
-  ++out_;
-  if (flow.demand) {
-    hold(flow, slot);
-    return serve(flow);
-  }
-  const auto placement = static_cast<Placement>(record.placement & 3);
-  const auto reason = static_cast<ReasonCode>(record.code);
-  account(flow, record.stream_offset, record.length, placement, reason);
-  ++user_out_;
-  Completion& completion = emit(Completion::Kind::data, &flow);
-  completion.reason = reason;
-  completion.buffer = Buffer::from_handle(slot);
-  completion.bytes = record.length;
-  if (flow.contract.kind != CopyContract::Kind::allow_copy) check_contract(flow, placement);
-  if (flow.held > share_of(flow) && !flow.paused_by_share) pause(flow, false);
-}
-
-/// No Buffer ever points outside its Memory, whatever a transport says.
-bool QueueCore::lies_in_memory(const landfall_record& record) {
-  if (record.memory >= kMemories || record.length == 0) return false;
-  Memory& memory = memories_[record.memory];
-  if (record.memory > 1 && memory.size_bytes() == 0 &&
-      LANDFALL_HAS(&ops_, landfall_transport_ops, own_memory)) {
-    landfall_memory own{};
-    own.struct_size = sizeof own;
-    if (ops_.own_memory(queue_, record.memory, &own) == LANDFALL_ERRC_ok) {
-      memory = Memory{own, record.memory};
-    }
-  }
-  return record.offset <= memory.size_bytes() &&
-         record.length <= memory.size_bytes() - record.offset;
-}
-
-void QueueCore::on_posted(FlowImpl& flow, const landfall_record& record) {
-  if (flow.requests > 0) --flow.requests;
-  flow.next_offset = record.stream_offset + record.length;
-  if (!flow.delivers()) return;
-  const auto placement = static_cast<Placement>(record.placement & 3);
-  account(flow, record.stream_offset, record.length, placement,
-          static_cast<ReasonCode>(record.code));
-  Completion& completion = emit(Completion::Kind::posted, &flow);
-  completion.reason = static_cast<ReasonCode>(record.code);
-  completion.tag = record.token;
-  completion.bytes = record.length;
-  if (flow.contract.kind != CopyContract::Kind::allow_copy) check_contract(flow, placement);
-}
-
-void QueueCore::on_revoked(FlowImpl* flow, const landfall_record& record) {
-  Completion& completion = emit(Completion::Kind::revoked, flow);
-  completion.reason =
-      record.code != 0 ? static_cast<ReasonCode>(record.code) : ReasonCode::binding_revoked;
 }
 
 void QueueCore::watch_pressure() {

@@ -2,10 +2,12 @@
 #pragma once
 #include <pthread.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -117,12 +119,19 @@ class QueueCore {
 
   // queue_core.cpp: one poll
   Completion& emit(Completion::Kind kind, FlowImpl* flow);
+  Completion& emit_later(Completion::Kind kind, FlowImpl* flow);
   void drain_pending();
   Result<void> take_records();
   void work_off_records();
   void on_record(const landfall_record& record);
   bool lies_in_memory(const landfall_record& record);
+  std::uint32_t on_data_run(const landfall_record* records, std::uint32_t count);
   void on_data(FlowImpl& flow, const landfall_record& record);
+  Slot* fill_slot(FlowImpl& flow, const landfall_record& record) noexcept;
+  void hold_charge(FlowImpl& flow, std::uint64_t charge, std::uint32_t extents) noexcept;
+  void drop_charge(FlowImpl& flow, std::uint64_t charge, std::uint32_t extents) noexcept;
+  static bool lies_within(const landfall_record& record, std::uint64_t memory_bytes) noexcept;
+  static void reset(Completion& place, Completion::Kind kind, FlowImpl* flow) noexcept;
   void on_posted(FlowImpl& flow, const landfall_record& record);
   void on_revoked(FlowImpl* flow, const landfall_record& record);
   void watch_pressure();
@@ -132,6 +141,7 @@ class QueueCore {
   // returns.cpp
   void reclaim(Slot* list) noexcept;
   void extent_back(Slot* slot) noexcept;
+  void queue_return(Slot* slot) noexcept;
   void flush_returns() noexcept;
   void give_back_now(const landfall_record& record) noexcept;
   void finish() noexcept;
@@ -144,6 +154,7 @@ class QueueCore {
   void account(FlowImpl& flow, std::uint64_t stream_offset, std::uint64_t bytes,
                Placement placement, ReasonCode reason);
   std::uint64_t share_of(const FlowImpl& flow) const noexcept;
+  void watch_share(FlowImpl& flow) noexcept;
   void resume_shares() noexcept;
   void emit_closed(FlowImpl& flow);
   void emit_owed();
@@ -185,7 +196,8 @@ class QueueCore {
   SlotTable slots_;
   ReturnStack returns_;
   std::vector<landfall_record> records_;
-  std::vector<landfall_return> give_back_;
+  std::unique_ptr<landfall_return[]> give_back_;  // kReturnBatch of them
+  std::uint32_t give_back_count_ = 0;
   std::span<Completion> out_span_;  // of the poll under way
   std::size_t out_count_ = 0;
   CompletionRing pending_;         // did not fit, or made outside poll
@@ -251,5 +263,111 @@ class QueueCore {
   std::array<std::atomic<std::uint32_t>, 4> published_reasons_{};
   std::array<std::atomic<std::uint64_t>, 4> published_reason_bytes_{};
 };
+
+// ---- what each completion passes through
+
+inline void QueueCore::reset(Completion& place, Completion::Kind kind, FlowImpl* flow) noexcept {
+  place.buffer.reset();
+  place.kind = kind;
+  place.reason = ReasonCode::none;
+  place.flow = flow;
+  place.tag = 0;
+  place.bytes = 0;
+  if (place.error.code() != Errc::ok) place.error = Error{Errc::ok, ""};
+}
+
+inline Completion& QueueCore::emit(Completion::Kind kind, FlowImpl* flow) {
+  if (!pending_.empty() || out_count_ == out_span_.size()) return emit_later(kind, flow);
+  Completion& place = out_span_[out_count_++];
+  reset(place, kind, flow);
+  if (kind == Completion::Kind::closed) told_closed(*flow);
+  return place;
+}
+
+inline Slot* QueueCore::fill_slot(FlowImpl& flow, const landfall_record& record) noexcept {
+  Slot* slot = slots_.take();
+  slot->core = this;
+  slot->flow = &flow;
+  slot->offset = record.offset;
+  slot->token = record.token;
+  slot->stream_offset = record.stream_offset;
+  slot->length = record.length;
+  slot->charge = record.charge_bytes;
+  slot->memory = record.memory;
+  slot->placement = record.placement;
+  slot->flags = (record.flags & LANDFALL_RECORD_MESSAGE_END) != 0 ? kSlotEndsMessage : 0;
+  slot->parts = 0;
+  return slot;
+}
+
+inline void QueueCore::hold_charge(FlowImpl& flow, std::uint64_t charge,
+                                   std::uint32_t extents) noexcept {
+  flow.held += charge;
+  held_ += charge;
+  flow.out += extents;
+  out_ += extents;
+}
+
+inline void QueueCore::drop_charge(FlowImpl& flow, std::uint64_t charge,
+                                   std::uint32_t extents) noexcept {
+  flow.held -= charge;
+  held_ -= charge;
+  flow.out -= extents;
+  out_ -= extents;
+}
+
+/// The transport gets this extent back with the next flush; its slot is free now.
+inline void QueueCore::queue_return(Slot* slot) noexcept {
+  landfall_return& back = give_back_[give_back_count_];
+  back.flow = slot->flow->backend;
+  back.token = slot->token;
+  back.offset = slot->offset;
+  back.length = slot->length;
+  back.memory = slot->memory;
+  back.reserved = 0;
+  slots_.put(slot);
+  if (++give_back_count_ == kReturnBatch) flush_returns();
+}
+
+inline bool QueueCore::lies_within(const landfall_record& record,
+                                   std::uint64_t memory_bytes) noexcept {
+  return record.length != 0 && record.offset <= memory_bytes &&
+         record.length <= memory_bytes - record.offset;
+}
+
+inline FlowImpl* QueueCore::find_flow(std::uint64_t tag) noexcept {
+  const std::uint64_t index = (tag & 0xffffffffu) - 1;
+  if (index >= flows_.size()) return nullptr;
+  const FlowEntry& entry = flows_[index];
+  return entry.generation == tag >> 32 ? entry.flow.get() : nullptr;
+}
+
+inline void QueueCore::account(FlowImpl& flow, std::uint64_t stream_offset, std::uint64_t bytes,
+                               Placement placement, ReasonCode reason) {
+  if (reason == ReasonCode::none) {
+    flow.verdict.bytes[static_cast<std::size_t>(placement)] += bytes;
+    batch_.bytes[static_cast<std::size_t>(placement)] += bytes;
+  } else {
+    flow.verdict.add(placement, bytes, reason);
+    batch_.add(placement, bytes, reason);
+  }
+  if (stream_offset < flow.mark) {
+    flow.before_mark.add(placement, std::min(bytes, flow.mark - stream_offset), reason);
+  }
+}
+
+/// The charge that a flow may hold. Unless it was set: eight times what is free, so that one flow
+/// can have nearly everything, n greedy ones get equal parts, and there is always room for a
+/// newcomer (the dynamic threshold of switch buffers: Choudhury and Hahne, 1998). A flow that is
+/// alone may have all.
+inline std::uint64_t QueueCore::share_of(const FlowImpl& flow) const noexcept {
+  if (flow.share_bytes != 0) return flow.share_bytes;
+  if (live_flows_ <= 1) return std::numeric_limits<std::uint64_t>::max();
+  return held_ >= setup_.slice_bytes ? 0 : 8 * (setup_.slice_bytes - held_);
+}
+
+inline void QueueCore::watch_share(FlowImpl& flow) noexcept {
+  if (flow.held > share_of(flow) && !flow.paused_by_share) pause(flow, false);
+}
 
 }  // namespace landfall::detail

@@ -33,42 +33,45 @@ void QueueCore::give(Slot* slot) noexcept {
 }
 
 void QueueCore::reclaim(Slot* list) noexcept {
+  FlowImpl* flow = nullptr;  // of the extents in a row that are summed
+  std::uint64_t charge = 0;
+  std::uint32_t extents = 0;
+  std::int64_t buffers = 0;
   while (list != nullptr) {
     Slot* slot = list;
     list = slot->next;
-    --user_out_;
-    if ((slot->flags & kSlotIsPart) == 0) {
-      extent_back(slot);
-      continue;
+    ++buffers;
+    if ((slot->flags & kSlotIsPart) != 0) {
+      Slot* parent = reinterpret_cast<Slot*>(slot->token);
+      slots_.put(slot);
+      if (--parent->parts != 0) continue;
+      slot = parent;
     }
-    Slot* parent = reinterpret_cast<Slot*>(slot->token);
-    slots_.put(slot);
-    if (--parent->parts == 0) extent_back(parent);
+    if (slot->flow != flow) {
+      if (flow != nullptr) drop_charge(*flow, charge, extents);
+      flow = slot->flow;
+      charge = 0;
+      extents = 0;
+    }
+    charge += slot->charge;
+    ++extents;
+    queue_return(slot);
   }
+  if (flow != nullptr) drop_charge(*flow, charge, extents);
+  user_out_ -= buffers;
   flush_returns();
   if (!share_paused_.empty()) resume_shares();
 }
 
 void QueueCore::extent_back(Slot* slot) noexcept {
-  FlowImpl& flow = *slot->flow;
-  flow.held -= slot->charge;
-  held_ -= slot->charge;
-  --flow.out;
-  --out_;
-  give_back_.push_back(landfall_return{.flow = flow.backend,
-                                       .token = slot->token,
-                                       .offset = slot->offset,
-                                       .length = slot->length,
-                                       .memory = slot->memory,
-                                       .reserved = 0});
-  slots_.put(slot);
-  if (give_back_.size() == kReturnBatch) flush_returns();
+  drop_charge(*slot->flow, slot->charge, 1);
+  queue_return(slot);
 }
 
 void QueueCore::flush_returns() noexcept {
-  if (give_back_.empty()) return;
-  ops_.give_back(queue_, give_back_.data(), static_cast<std::uint32_t>(give_back_.size()));
-  give_back_.clear();
+  if (give_back_count_ == 0) return;
+  ops_.give_back(queue_, give_back_.get(), give_back_count_);
+  give_back_count_ = 0;
 }
 
 void QueueCore::give_back_now(const landfall_record& record) noexcept {
