@@ -28,7 +28,7 @@ auto guarded(const char* op, Body&& body) noexcept -> decltype(body()) {
 // --------------------------------------------------------------------------------------
 
 const Memory& Buffer::memory() const& noexcept {
-  return slot_->core->memory(slot_->memory);
+  return detail::SlotChunk::of(slot_)->core->memory(slot_->memory);
 }
 std::uint64_t Buffer::offset() const noexcept {
   return slot_->offset;
@@ -53,7 +53,7 @@ bool Buffer::ends_message() const noexcept {
 }
 
 Result<std::span<std::byte>> Buffer::host_bytes() const& noexcept {
-  if (slot_->core == nullptr) {
+  if (detail::SlotChunk::of(slot_)->core == nullptr) {
     return Error{Errc::wrong_process, "Buffer::host_bytes", ReasonCode::forked_child};
   }
   auto* host = static_cast<std::byte*>(memory().abi().host);

@@ -20,6 +20,7 @@ QueueCore::QueueCore(const QueueSetup& setup, SlotTable slots)
       queue_{setup.queue},
       context_{*setup.region->context()},
       slots_{std::move(slots)} {
+  slots_.set_core(this);
   memories_[0] = setup.region->memory();
   if (setup.spill) memories_[1] = setup.spill->memory();
   records_.resize(kPollBatch);

@@ -286,7 +286,6 @@ inline Completion& QueueCore::emit(Completion::Kind kind, FlowImpl* flow) {
 
 inline Slot* QueueCore::fill_slot(FlowImpl& flow, const landfall_record& record) noexcept {
   Slot* slot = slots_.take();
-  slot->core = this;
   slot->flow = &flow;
   slot->offset = record.offset;
   slot->token = record.token;

@@ -28,7 +28,7 @@ class ReturnStack {
   Pushed push(Slot* slot) noexcept {
     std::uintptr_t head = head_.load(std::memory_order_acquire);
     for (;;) {
-      slot->next = pointer(head);
+      SlotChunk::link(slot) = pointer(head);
       const bool wake = (head & kAsleep) != 0;
       if (wake) wakers_.fetch_add(1, std::memory_order_relaxed);
       // Sequentially consistent, against sleep(): either the push sees the mark or the sleeper sees
@@ -44,7 +44,7 @@ class ReturnStack {
   void wake_done() noexcept { wakers_.fetch_sub(1, std::memory_order_release); }
 
   bool empty() const noexcept { return pointer(head_.load(std::memory_order_relaxed)) == nullptr; }
-  /// All of them, newest first, linked by Slot::next. Clears the mark asleep, keeps orphaned.
+  /// All of them, newest first, linked by SlotChunk::link(). Clears the mark asleep, keeps orphaned.
   Slot* take_all() noexcept {
     std::uintptr_t head = head_.load(std::memory_order_relaxed);
     if (head == 0) return nullptr;

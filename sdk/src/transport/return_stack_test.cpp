@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
 #include <atomic>
 #include <memory>
 #include <thread>
@@ -12,19 +11,29 @@
 namespace landfall::detail {
 namespace {
 
+/// Slots where the stack finds their links.
+struct Slots {
+  explicit Slots(std::uint32_t count) : table{*SlotTable::make(count)} {
+    for (std::uint32_t i = 0; i < count; ++i) all.push_back(table.take());
+  }
+  Slot* operator[](std::size_t index) const { return all[index]; }
+  SlotTable table;
+  std::vector<Slot*> all;
+};
+
 std::size_t length(const Slot* list) {
   std::size_t count = 0;
-  for (; list != nullptr; list = list->next) ++count;
+  for (; list != nullptr; list = SlotChunk::link(list)) ++count;
   return count;
 }
 
 // Goal: what comes back last is used first, so that the working set stays in the cache.
 TEST(ReturnStack, TakesTheNewestFirst) {
   ReturnStack stack;
-  std::array<Slot, 3> slots{};
-  for (Slot& slot : slots) EXPECT_EQ(stack.push(&slot), ReturnStack::Pushed::quietly);
+  Slots slots{3};
+  for (Slot* slot : slots.all) EXPECT_EQ(stack.push(slot), ReturnStack::Pushed::quietly);
   Slot* list = stack.take_all();
-  EXPECT_EQ(list, &slots[2]);
+  EXPECT_EQ(list, slots[2]);
   EXPECT_EQ(length(list), 3u);
   EXPECT_EQ(stack.take_all(), nullptr);
 }
@@ -32,26 +41,26 @@ TEST(ReturnStack, TakesTheNewestFirst) {
 // Goal: a sleeper is woken by the first return and by no other.
 TEST(ReturnStack, WakesASleeperOnce) {
   ReturnStack stack;
-  std::array<Slot, 3> slots{};
-  EXPECT_EQ(stack.push(&slots[0]), ReturnStack::Pushed::quietly);
+  Slots slots{3};
+  EXPECT_EQ(stack.push(slots[0]), ReturnStack::Pushed::quietly);
   EXPECT_FALSE(stack.sleep()) << "something has come back already";
   stack.take_all();
   EXPECT_TRUE(stack.sleep());
-  EXPECT_EQ(stack.push(&slots[1]), ReturnStack::Pushed::wake_poller);
+  EXPECT_EQ(stack.push(slots[1]), ReturnStack::Pushed::wake_poller);
   EXPECT_TRUE(stack.wakers_busy());
   stack.wake_done();
   EXPECT_FALSE(stack.wakers_busy());
-  EXPECT_EQ(stack.push(&slots[2]), ReturnStack::Pushed::quietly);
+  EXPECT_EQ(stack.push(slots[2]), ReturnStack::Pushed::quietly);
   EXPECT_EQ(length(stack.take_all()), 2u);
 }
 
 // Goal: a sleeper that woke up for another reason is not written to any more.
 TEST(ReturnStack, TakingForgetsTheSleeper) {
   ReturnStack stack;
-  Slot slot{};
+  Slots slots{1};
   EXPECT_TRUE(stack.sleep());
   EXPECT_EQ(stack.take_all(), nullptr);
-  EXPECT_EQ(stack.push(&slot), ReturnStack::Pushed::quietly);
+  EXPECT_EQ(stack.push(slots[0]), ReturnStack::Pushed::quietly);
 }
 
 // Goal: with the Receiver gone, exactly one of the droppers (or the leaver) closes the queue.
@@ -61,7 +70,7 @@ TEST(ReturnStack, ExactlyOneClosesAnOrphan) {
   constexpr int kEach = 8;
   for (int round = 0; round < kRounds; ++round) {
     ReturnStack stack;
-    std::vector<Slot> slots(kThreads * kEach);
+    Slots slots{kThreads * kEach};
     std::atomic<int> closed{0};
     std::atomic<bool> go{false};
     std::vector<std::thread> droppers;
@@ -69,7 +78,7 @@ TEST(ReturnStack, ExactlyOneClosesAnOrphan) {
       droppers.emplace_back([&, t] {
         while (!go.load()) std::this_thread::yield();
         for (int i = 0; i < kEach; ++i) {
-          const auto pushed = stack.push(&slots[static_cast<std::size_t>(t * kEach + i)]);
+          const auto pushed = stack.push(slots[static_cast<std::size_t>(t * kEach + i)]);
           if (pushed == ReturnStack::Pushed::orphaned && stack.orphan_returned()) ++closed;
         }
       });
@@ -81,6 +90,33 @@ TEST(ReturnStack, ExactlyOneClosesAnOrphan) {
     ASSERT_EQ(closed.load(), 1);
     ASSERT_EQ(back + static_cast<std::int64_t>(length(stack.take_all())), kThreads * kEach);
   }
+}
+
+// Goal: across chunks, every slot is another one, aligned, in a chunk that knows its core, and with
+// a link of its own; nothing is used before it is taken.
+TEST(SlotTable, ChunksHaveHeadsAndLinks) {
+  constexpr std::uint32_t kCount = 2 * SlotChunk::kSlots + 5;
+  SlotTable table = *SlotTable::make(kCount);
+  EXPECT_FALSE(table.in_its_process()) << "no core yet";
+  auto* core = reinterpret_cast<QueueCore*>(std::uintptr_t{64});  // never looked into
+  table.set_core(core);
+  EXPECT_TRUE(table.in_its_process());
+  std::vector<Slot*> slots;
+  for (std::uint32_t i = 0; i < kCount; ++i) {
+    Slot* slot = table.take();
+    slot->token = i;
+    SlotChunk::link(slot) = slot;
+    slots.push_back(slot);
+  }
+  EXPECT_EQ(table.available(), 0u);
+  for (std::uint32_t i = 0; i < kCount; ++i) {
+    ASSERT_EQ(reinterpret_cast<std::uintptr_t>(slots[i]) % sizeof(Slot), 0u);
+    ASSERT_EQ(slots[i]->token, i);
+    ASSERT_EQ(SlotChunk::link(slots[i]), slots[i]);
+    ASSERT_EQ(SlotChunk::of(slots[i])->core, core);
+  }
+  table.put(slots[7]);
+  EXPECT_EQ(table.take(), slots[7]);
 }
 
 }  // namespace

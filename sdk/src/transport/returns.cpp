@@ -12,7 +12,7 @@ namespace landfall::detail {
 
 void drop(Slot* slot) noexcept {
   // Null in a forked child, which sees the slots wiped.
-  if (QueueCore* core = slot->core; core != nullptr) core->give(slot);
+  if (QueueCore* core = SlotChunk::of(slot)->core; core != nullptr) core->give(slot);
 }
 
 void QueueCore::give(Slot* slot) noexcept {
@@ -39,7 +39,7 @@ void QueueCore::reclaim(Slot* list) noexcept {
   std::int64_t buffers = 0;
   while (list != nullptr) {
     Slot* slot = list;
-    list = slot->next;
+    list = SlotChunk::link(slot);
     ++buffers;
     if ((slot->flags & kSlotIsPart) != 0) {
       Slot* parent = reinterpret_cast<Slot*>(slot->token);

@@ -10,9 +10,9 @@
 namespace landfall::detail {
 
 Result<SlotTable> SlotTable::make(std::uint32_t count) noexcept {
-  constexpr std::uint64_t kHead = sizeof(Slot);  // the state word has a cache line of its own
   SlotTable table;
-  table.mapping_bytes_ = round_up(kHead + std::uint64_t{count} * sizeof(Slot), 4096);
+  const std::uint64_t chunks = (count + std::uint64_t{SlotChunk::kSlots} - 1) / SlotChunk::kSlots;
+  table.mapping_bytes_ = (chunks + 1) * SlotChunk::kBytes;  // one more, to align the first
   void* mapping = ::mmap(nullptr, table.mapping_bytes_, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping == MAP_FAILED) return os_error("mmap", ReasonCode::out_of_memory);
@@ -21,18 +21,27 @@ Result<SlotTable> SlotTable::make(std::uint32_t count) noexcept {
   if (::madvise(mapping, table.mapping_bytes_, MADV_WIPEONFORK) != 0) {
     return os_error("madvise(MADV_WIPEONFORK)", ReasonCode::kernel_too_old);
   }
-  table.state_ = static_cast<volatile std::uint64_t*>(mapping);
-  *table.state_ = 1;
-  table.slots_ = reinterpret_cast<Slot*>(static_cast<std::byte*>(mapping) + kHead);
+  const std::uint64_t first =
+      round_up(reinterpret_cast<std::uintptr_t>(mapping), SlotChunk::kBytes);
+  table.first_ = reinterpret_cast<SlotChunk*>(first);
+  table.fresh_ = reinterpret_cast<Slot*>(first);
   table.available_ = count;
   return table;
+}
+
+Slot* SlotTable::take_fresh() noexcept {
+  if (reinterpret_cast<std::uintptr_t>(fresh_) % SlotChunk::kBytes == 0) {
+    SlotChunk::of(fresh_)->core = core_;
+    fresh_ += SlotChunk::kSlotsBegin / sizeof(Slot);
+  }
+  return fresh_++;
 }
 
 SlotTable::SlotTable(SlotTable&& other) noexcept
     : mapping_{std::exchange(other.mapping_, nullptr)},
       mapping_bytes_{other.mapping_bytes_},
-      state_{other.state_},
-      slots_{other.slots_},
+      first_{other.first_},
+      core_{other.core_},
       free_{other.free_},
       fresh_{other.fresh_},
       available_{other.available_} {}

@@ -9,13 +9,9 @@ namespace landfall::detail {
 class QueueCore;
 struct FlowImpl;
 
-/// One extent that is out: what a Buffer points at. A cache line.
-///
-/// Lives in memory that a forked child sees as zeros (MADV_WIPEONFORK), so that `core` is null
-/// there and a child's Buffers do nothing.
+/// One extent that is out: what a Buffer points at. A cache line, in a SlotChunk.
 struct alignas(64) Slot {
-  QueueCore* core;
-  Slot* next;      // in the stack of returns, in the free list, or in a flow's backlog
+  Slot* next;      // in the free list, or in a flow's backlog
   FlowImpl* flow;  // lives as long as any of its extents is out
   std::uint64_t offset;
   std::uint64_t token;  // the transport's; of a part: its parent Slot
@@ -32,7 +28,36 @@ static_assert(sizeof(Slot) == 64);
 inline constexpr std::uint8_t kSlotEndsMessage = 1;
 inline constexpr std::uint8_t kSlotIsPart = 2;
 
-/// All slots of one Receiver, and its state word.
+/// Slots come in chunks that are aligned to their size, so that a Slot's address alone says where
+/// its chunk's head and its link lie:
+///
+///   0       1 KiB                8 KiB                               64 KiB
+///   | head  | links, 8 B each    | slots, 64 B each                  |
+///
+/// A thread that drops a Buffer reads the head and writes the link, and leaves the Slot alone: its
+/// cache line stays with the polling thread, and eight links share one on their way back.
+///
+/// All of it is memory that a forked child sees as zeros (MADV_WIPEONFORK), so that `core` is null
+/// there and a child's Buffers do nothing.
+struct SlotChunk {
+  static constexpr std::uint64_t kBytes = 64 * 1024;
+  static constexpr std::uint64_t kSlotsBegin = kBytes / sizeof(Slot) * sizeof(Slot*);
+  static constexpr std::uint32_t kSlots = (kBytes - kSlotsBegin) / sizeof(Slot);
+
+  QueueCore* core;
+
+  static SlotChunk* of(const Slot* slot) noexcept {
+    return reinterpret_cast<SlotChunk*>(reinterpret_cast<std::uintptr_t>(slot) & ~(kBytes - 1));
+  }
+  /// The next one in the stack of returns.
+  static Slot*& link(const Slot* slot) noexcept {
+    const auto number = (reinterpret_cast<std::uintptr_t>(slot) & (kBytes - 1)) / sizeof(Slot);
+    return reinterpret_cast<Slot**>(of(slot))[number];
+  }
+};
+static_assert(SlotChunk::kSlotsBegin / sizeof(Slot) * sizeof(Slot*) >= sizeof(SlotChunk));
+
+/// All slots of one Receiver.
 ///
 /// Threads: the polling thread. Cost of take and put: a load and a store; the newest comes first.
 class SlotTable {
@@ -43,18 +68,22 @@ class SlotTable {
   SlotTable& operator=(SlotTable&&) = delete;
   ~SlotTable();
 
+  /// Before the first take().
+  void set_core(QueueCore* core) noexcept {
+    core_ = core;
+    first_->core = core;
+  }
   /// False in a forked child: the mapping reads as zeros there.
-  bool in_its_process() const noexcept { return *state_ != 0; }
+  bool in_its_process() const noexcept { return first_->core != nullptr; }
 
   std::uint32_t available() const noexcept { return available_; }
   /// Only with available() > 0.
   Slot* take() noexcept {
     --available_;
-    if (Slot* slot = free_; slot != nullptr) {
-      free_ = slot->next;
-      return slot;
-    }
-    return slots_ + fresh_++;
+    Slot* slot = free_;
+    if (slot == nullptr) return take_fresh();
+    free_ = slot->next;
+    return slot;
   }
   void put(Slot* slot) noexcept {
     slot->next = free_;
@@ -64,12 +93,14 @@ class SlotTable {
 
  private:
   SlotTable() = default;
+  Slot* take_fresh() noexcept;
+
   void* mapping_ = nullptr;
   std::uint64_t mapping_bytes_ = 0;
-  volatile std::uint64_t* state_ = nullptr;
-  Slot* slots_ = nullptr;
+  volatile SlotChunk* first_ = nullptr;
+  QueueCore* core_ = nullptr;
   Slot* free_ = nullptr;
-  std::uint32_t fresh_ = 0;  // slots from here on were never used: their pages are not touched yet
+  Slot* fresh_ = nullptr;  // slots from here on were never used: their pages are not touched yet
   std::uint32_t available_ = 0;
 };
 
