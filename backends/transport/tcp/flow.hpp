@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "landfall/abi/backend.h"
+#include "landfall/base/fd.hpp"
+
+namespace landfall::tcp {
+
+/// One land() or post() not yet answered.
+struct Request {
+  std::byte* target;  // nullptr: land()
+  std::uint64_t length;
+  std::uint64_t done;
+  std::uint64_t token;  // of a post()
+};
+
+/// Requests of a demand flow, first in first out. Grows to at most kDemandMax and stays there.
+class RequestQueue {
+ public:
+  bool empty() const noexcept { return count_ == 0; }
+  std::uint32_t size() const noexcept { return count_; }
+  Request& front() noexcept { return ring_[first_]; }
+  /// Throws std::bad_alloc.
+  void push(const Request& request) {
+    if (count_ == ring_.size()) grow();
+    ring_[(first_ + count_++) % ring_.size()] = request;
+  }
+  void pop() noexcept {
+    first_ = static_cast<std::uint32_t>((first_ + 1) % ring_.size());
+    --count_;
+  }
+
+ private:
+  void grow() {
+    std::vector<Request> larger(ring_.empty() ? 4 : ring_.size() * 2);
+    for (std::uint32_t i = 0; i < count_; ++i) larger[i] = ring_[(first_ + i) % ring_.size()];
+    ring_.swap(larger);
+    first_ = 0;
+  }
+
+  std::vector<Request> ring_;
+  std::uint32_t first_ = 0, count_ = 0;
+};
+
+/// One connection. Small: there may be 10,000 of them, mostly idle. Aligned so that an engine can
+/// keep a few bits of its own in a pointer to it.
+struct alignas(16) Flow {
+  Fd socket;
+  std::uint64_t tag = 0;
+  std::uint64_t stream_offset = 0;  // of the next byte
+  std::uint32_t out = 0;            // extents
+  std::uint32_t excess_bytes =
+      0;                        // what its smallest cells hold back beyond four times their bytes
+  std::int32_t file_flags = 0;  // of the socket when it came
+
+  bool demand = false;
+  bool paused = false;
+  bool choked = false;  // too much excess: the kernel shall gather its bytes for a while
+  bool ended = false;   // END_OF_STREAM or FAILED was told
+  bool closing = false;
+  bool lowat_set = false;
+
+  // The engines'.
+  bool in_flight = false;   // io_uring: a receive is in the ring
+  bool cancelling = false;  // io_uring: ... and shall end
+  bool readable = false;    // recv: the last call did not empty the socket
+  bool last_bytes = false;  // recv: FIN, RST or urgent data was seen, read until the end
+  enum class Listed : std::uint8_t { no, runnable, starved, done };
+  Listed listed = Listed::no;
+
+  Flow* previous = nullptr;  // in the list that `listed` names
+  Flow* next = nullptr;
+  Flow* older = nullptr;  // all flows of the queue
+  Flow* newer = nullptr;
+  RequestQueue requests;
+
+  bool wants_bytes() const noexcept {
+    return !closing && !ended && !paused && !choked && (!demand || !requests.empty());
+  }
+};
+
+inline landfall_flow* handle(Flow* flow) noexcept {
+  return reinterpret_cast<landfall_flow*>(flow);
+}
+inline Flow* flow_of(landfall_flow* flow) noexcept {
+  return reinterpret_cast<Flow*>(flow);
+}
+
+/// First in, first out; a flow leaves from anywhere.
+class FlowList {
+ public:
+  explicit FlowList(Flow::Listed name) noexcept : name_{name} {}
+  bool empty() const noexcept { return first_ == nullptr; }
+  std::uint32_t size() const noexcept { return size_; }
+  Flow* front() const noexcept { return first_; }
+  void push(Flow& flow) noexcept {
+    flow.listed = name_;
+    flow.next = nullptr;
+    flow.previous = last_;
+    (last_ == nullptr ? first_ : last_->next) = &flow;
+    last_ = &flow;
+    ++size_;
+  }
+  void remove(Flow& flow) noexcept {
+    (flow.previous == nullptr ? first_ : flow.previous->next) = flow.next;
+    (flow.next == nullptr ? last_ : flow.next->previous) = flow.previous;
+    flow.listed = Flow::Listed::no;
+    --size_;
+  }
+  Flow& pop() noexcept {
+    Flow& flow = *first_;
+    remove(flow);
+    return flow;
+  }
+
+ private:
+  Flow::Listed name_;
+  Flow* first_ = nullptr;
+  Flow* last_ = nullptr;
+  std::uint32_t size_ = 0;
+};
+
+}  // namespace landfall::tcp

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine for machines that refuse io_uring: edge-triggered epoll(7), and recv(2) straight into
+// the slot that came back last.
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+
+#include "tcp/queue.hpp"
+
+namespace landfall::tcp {
+namespace {
+
+// One poll() receives about this much, so that what it hands out is still in the cache when the
+// application looks at it, and comes back to be used again.
+constexpr std::uint64_t kBytesPerPoll = 512u << 10;
+// One post() receives at most this much before the next flow has its turn.
+constexpr std::uint64_t kPostBytesPerTurn = 1u << 20;
+// Receives that bring nothing or little still cost a system call each.
+constexpr std::uint32_t kCallsPerPoll = 256;
+
+class RecvQueue final : public Queue {
+ public:
+  explicit RecvQueue(const QueueSetup& setup) : Queue{setup} {}
+
+  landfall_errc open(landfall_why* why) {
+    if (const int number = fault("epoll_create1"); number != 0)
+      return authoring::refuse_os(why, "epoll_create1", LANDFALL_REASON_event_fd_failed, number);
+    epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
+    if (epoll_) return LANDFALL_ERRC_ok;
+    return authoring::refuse_os(why, "epoll_create1", LANDFALL_REASON_event_fd_failed, errno);
+  }
+
+  // Bytes move only inside of receive().
+  void stop() noexcept override {}
+  int wait_fd() noexcept override { return epoll_.get(); }
+  landfall_errc wait(int control_fd, std::uint64_t timeout_ns, std::int32_t* ret_control) override;
+
+ private:
+  landfall_errc start(Flow& flow, landfall_why* why) override;
+  void run(Flow& flow) noexcept override {
+    if (flow.readable && flow.listed == Flow::Listed::no && flow.wants_bytes())
+      runnable_.push(flow);
+  }
+  void halt(Flow& flow) noexcept override {
+    if (flow.listed == Flow::Listed::runnable) runnable_.remove(flow);
+  }
+  landfall_errc settle(Flow& flow) override;
+  void leave(Flow& flow) noexcept override {
+    // Closing is not enough where the application has a duplicate of the descriptor (epoll(7)).
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, flow.socket.get(), nullptr);
+  }
+  landfall_errc receive() override;
+  landfall_errc engine_arm(std::uint32_t* armed) override;
+
+  landfall_errc look(int timeout_ms, bool* ret_control);
+  std::uint64_t receive_from(Flow& flow);
+  void feed_starved() noexcept;
+
+  Fd epoll_;
+  int control_fd_ = -1;
+  std::array<epoll_event, 256> events_;
+};
+
+landfall_errc RecvQueue::start(Flow& flow, landfall_why* why) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+  event.data.ptr = &flow;
+  int number = fault("epoll_ctl");
+  if (number == 0 && ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, flow.socket.get(), &event) != 0)
+    number = errno;
+  if (number == 0) return LANDFALL_ERRC_ok;
+  return authoring::refuse_os(why, "epoll_ctl", LANDFALL_REASON_event_fd_failed, number);
+}
+
+landfall_errc RecvQueue::settle(Flow& flow) {
+  leave(flow);
+  return LANDFALL_ERRC_ok;
+}
+
+void RecvQueue::feed_starved() noexcept {
+  while (pool_.free_slots() != 0 && !starved_.empty()) run(starved_.pop());
+}
+
+landfall_errc RecvQueue::look(int timeout_ms, bool* ret_control) {
+  if (const int number = fault("epoll_wait"); number != 0) return authoring::errc_of(number);
+  const int count =
+      ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout_ms);
+  if (count < 0) return errno == EINTR ? LANDFALL_ERRC_ok : authoring::errc_of(errno);
+  for (int i = 0; i < count; ++i) {
+    const epoll_event& event = events_[static_cast<std::size_t>(i)];
+    if (event.data.ptr == nullptr) {
+      *ret_control = true;
+      continue;
+    }
+    Flow& flow = *static_cast<Flow*>(event.data.ptr);
+    flow.readable = true;
+    // With these a short read does not mean that the socket is empty.
+    if ((event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0) flow.last_bytes = true;
+    run(flow);
+  }
+  return LANDFALL_ERRC_ok;
+}
+
+landfall_errc RecvQueue::receive() {
+  bool control = false;
+  feed_starved();
+  if (runnable_.empty()) {
+    if (const landfall_errc code = look(0, &control); code != LANDFALL_ERRC_ok) return code;
+  }
+  std::uint64_t bytes = 0;
+  std::uint32_t left_in_round = runnable_.size();
+  for (std::uint32_t calls = 0; calls < kCallsPerPoll && bytes < kBytesPerPoll; ++calls) {
+    if (left_in_round-- == 0) {
+      // Everyone had a turn: others may have become readable meanwhile.
+      if (calls >= 32 || runnable_.empty()) {
+        if (const landfall_errc code = look(0, &control); code != LANDFALL_ERRC_ok) return code;
+      }
+      left_in_round = runnable_.size();
+      if (left_in_round-- == 0) break;
+    }
+    if (!room()) break;
+    Flow& flow = *runnable_.front();
+    const bool post = flow.demand && flow.requests.front().target != nullptr;
+    if (!post && pool_.free_slots() == 0) {
+      runnable_.remove(flow);
+      starved_.push(flow);
+      continue;
+    }
+    runnable_.remove(flow);
+    bytes += receive_from(flow);
+    run(flow);
+  }
+  return LANDFALL_ERRC_ok;
+}
+
+/// One receive; answers its bytes.
+std::uint64_t RecvQueue::receive_from(Flow& flow) {
+  Request* request = flow.demand ? &flow.requests.front() : nullptr;
+  std::uint32_t slot = SlotPool::kNone;
+  std::byte* into = nullptr;
+  std::uint64_t size = pool_.slot_bytes();
+  if (request != nullptr && request->target != nullptr) {
+    into = request->target + request->done;
+    size = std::min(request->length - request->done, kPostBytesPerTurn);
+  } else {
+    slot = pool_.take();
+    into = setup_.region + pool_.offset_of(slot);
+    if (request != nullptr) size = std::min(size, request->length - request->done);
+  }
+  const int injected = fault("recv");
+  const ssize_t got = injected != 0 ? -1 : ::recv(flow.socket.get(), into, size, MSG_DONTWAIT);
+  const int number = injected != 0 ? injected : errno;
+  if (got <= 0 && slot != SlotPool::kNone) pool_.put(slot);
+  if (got < 0) {
+    if (number == EINTR || (number == EAGAIN && injected != 0)) return 0;
+    flow.readable = false;
+    if (number == EAGAIN) return 0;
+    failed(flow, number);
+    return 0;
+  }
+  if (got == 0) {
+    flow.readable = false;
+    ended(flow);
+    return 0;
+  }
+  const auto length = static_cast<std::uint64_t>(got);
+  // A short read has emptied the socket; what comes next is a new edge (epoll(7), question 9).
+  if (length < size && !flow.last_bytes) flow.readable = false;
+  if (slot != SlotPool::kNone) {
+    received(flow, slot, static_cast<std::uint32_t>(length));
+  } else {
+    posted(flow, length);
+  }
+  return length;
+}
+
+landfall_errc RecvQueue::engine_arm(std::uint32_t* armed) {
+  feed_starved();
+  if (!runnable_.empty()) *armed |= LANDFALL_ARM_READY;
+  if (!starved_.empty()) *armed |= LANDFALL_ARM_WANTS_RETURNS;
+  return LANDFALL_ERRC_ok;
+}
+
+landfall_errc RecvQueue::wait(int control_fd, std::uint64_t timeout_ns, std::int32_t* ret_control) {
+  if (control_fd != control_fd_ && control_fd >= 0) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    int number = fault("epoll_ctl");
+    if (number == 0 && ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, control_fd, &event) != 0)
+      number = errno;
+    if (number != 0) return authoring::errc_of(number);
+    control_fd_ = control_fd;
+  }
+  const std::uint64_t ms = timeout_ns / 1'000'000 + (timeout_ns % 1'000'000 != 0 ? 1 : 0);
+  const int timeout =
+      timeout_ns == UINT64_MAX ? -1 : static_cast<int>(std::min<std::uint64_t>(ms, 1 << 30));
+  bool control = false;
+  const landfall_errc code = look(timeout, &control);
+  *ret_control = control ? 1 : 0;
+  return code;
+}
+
+}  // namespace
+
+landfall_errc open_recv_queue(const QueueSetup& setup, std::unique_ptr<Queue>* ret_queue,
+                              landfall_why* why) {
+  auto queue = std::make_unique<RecvQueue>(setup);
+  if (const landfall_errc code = queue->open(why); code != LANDFALL_ERRC_ok) return code;
+  *ret_queue = std::move(queue);
+  return LANDFALL_ERRC_ok;
+}
+
+}  // namespace landfall::tcp
