@@ -141,7 +141,7 @@ Result<std::uint64_t> Arguments::number(std::string_view option, std::uint64_t l
   std::uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc{} || end != text.data() + text.size() || number < least || number > most) {
-    return Error{Errc::invalid_argument, "landfall"}.with(
+    return Error{Errc::invalid_argument, ""}.with(
         "--" + std::string{option} + " takes a whole number from " + std::to_string(least) +
         " to " + std::to_string(most) + ", not '" + text + "'");
   }

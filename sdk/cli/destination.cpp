@@ -15,9 +15,9 @@
 namespace landfall::cli {
 namespace {
 
-Error file_error(const char* call, const std::string& name) {
+Error file_error(const std::string& name) {
   const int number = errno;
-  return os_error(call, ReasonCode::none, number)
+  return os_error("", ReasonCode::none, number)
       .with("cannot write '" + name + "': " + std::strerror(number));
 }
 
@@ -25,7 +25,7 @@ Result<void> write_all(int fd, std::span<const std::byte> bytes, const std::stri
   while (!bytes.empty()) {
     const ssize_t n = ::write(fd, bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return file_error("write", name);
+    if (n < 0) return file_error(name);
     bytes = bytes.subspan(static_cast<std::size_t>(n));
   }
   return {};
@@ -76,10 +76,10 @@ class RegularFile final : public PartFile {
   Result<void> open() {
     fd_.reset(::openat(directory_.get(), ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600));
     if (fd_) return {};
-    if (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT) return file_error("open", last_);
+    if (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT) return file_error(last_);
     fd_.reset(::openat(directory_.get(), part_.c_str(),
                        O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!fd_) return file_error("open", last_);
+    if (!fd_) return file_error(last_);
     linked_ = true;
     return {};
   }
@@ -88,7 +88,7 @@ class RegularFile final : public PartFile {
     while (!bytes.empty()) {
       const ssize_t n = ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return file_error("pwrite", last_);
+      if (n < 0) return file_error(last_);
       bytes = bytes.subspan(static_cast<std::size_t>(n));
       offset += static_cast<std::uint64_t>(n);
     }
@@ -96,17 +96,16 @@ class RegularFile final : public PartFile {
   }
 
   Result<void> finish(std::uint64_t size_bytes) override {
-    if (::ftruncate(fd_.get(), static_cast<off_t>(size_bytes)) != 0)
-      return file_error("ftruncate", last_);
-    if (::fchmod(fd_.get(), mode_) != 0) return file_error("fchmod", last_);
+    if (::ftruncate(fd_.get(), static_cast<off_t>(size_bytes)) != 0) return file_error(last_);
+    if (::fchmod(fd_.get(), mode_) != 0) return file_error(last_);
     if (!linked_) {
       const std::string self = "/proc/self/fd/" + std::to_string(fd_.get());
       if (::linkat(AT_FDCWD, self.c_str(), directory_.get(), part_.c_str(), AT_SYMLINK_FOLLOW) != 0)
-        return file_error("linkat", last_);
+        return file_error(last_);
       linked_ = true;
     }
     if (::renameat(directory_.get(), part_.c_str(), directory_.get(), last_.c_str()) != 0)
-      return file_error("rename", last_);
+      return file_error(last_);
     linked_ = false;
     fd_.reset();
     return {};
@@ -140,21 +139,21 @@ Result<Destination> Destination::open(const std::string& to) {
   const bool exists = ::stat(to.c_str(), &st) == 0;
   if (exists && !S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) {
     d.root_.reset(::open(to.c_str(), O_WRONLY | O_CLOEXEC));
-    if (!d.root_) return file_error("open", to);
+    if (!d.root_) return file_error(to);
     d.kind_ = Kind::stream;
     return d;
   }
   std::string directory = to;
   if ((exists && S_ISDIR(st.st_mode)) || to.ends_with('/')) {
     d.kind_ = Kind::directory;
-    if (!exists && ::mkdir(to.c_str(), 0777) != 0) return file_error("mkdir", to);
+    if (!exists && ::mkdir(to.c_str(), 0777) != 0) return file_error(to);
   } else {
     const std::size_t slash = to.rfind('/');
     d.last_ = slash == std::string::npos ? to : to.substr(slash + 1);
     directory = slash == std::string::npos ? "." : to.substr(0, slash + 1);
   }
   d.root_.reset(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!d.root_) return file_error("open", directory);
+  if (!d.root_) return file_error(directory);
   return d;
 }
 
@@ -169,11 +168,10 @@ Result<Fd> Destination::open_parent(std::string_view name, std::string& ret_last
     constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     int next = ::openat(at.get(), part.c_str(), kFlags);
     if (next < 0 && errno == ENOENT) {
-      if (::mkdirat(at.get(), part.c_str(), 0777) != 0 && errno != EEXIST)
-        return file_error("mkdir", part);
+      if (::mkdirat(at.get(), part.c_str(), 0777) != 0 && errno != EEXIST) return file_error(part);
       next = ::openat(at.get(), part.c_str(), kFlags);
     }
-    if (next < 0) return file_error("open", part);
+    if (next < 0) return file_error(part);
     at.reset(next);
   }
   ret_last = std::string{name};
@@ -194,7 +192,7 @@ Result<std::unique_ptr<PartFile>> Destination::begin(const ObjectHead& head) {
     return std::unique_ptr<PartFile>{std::make_unique<StreamFile>(root_.get(), shown_)};
   if (kind_ == Kind::file) {
     if (std::exchange(taken_, true))
-      return Error{Errc::invalid_argument, "recv", ReasonCode::destination_refused}.with(
+      return Error{Errc::invalid_argument, "", ReasonCode::destination_refused}.with(
           "'" + shown_ + "' has its object already and '" + head.name + "' came too");
     return begin_file(root_.get(), last_, mode);
   }
@@ -220,7 +218,7 @@ Result<std::unique_ptr<PartFile>> Destination::begin_raw() {
 Result<void> Destination::make_directory(const ObjectHead& head) {
   if (kind_ == Kind::stream) return {};
   if (kind_ == Kind::file)
-    return Error{Errc::invalid_argument, "recv", ReasonCode::destination_refused}.with(
+    return Error{Errc::invalid_argument, "", ReasonCode::destination_refused}.with(
         "'" + shown_ + "' is a file and the directory '" + head.name + "' came");
   std::string last;
   LANDFALL_TRY(const Fd parent, open_parent(head.name, last));
@@ -230,7 +228,7 @@ Result<void> Destination::make_directory(const ObjectHead& head) {
     const bool is_there = errno == EEXIST &&
                           ::fstatat(parent.get(), last.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
                           S_ISDIR(st.st_mode);
-    if (!is_there) return file_error("mkdir", head.name);
+    if (!is_there) return file_error(head.name);
   }
   if ((mode & 0700) != 0700) sealed_.emplace_back(head.name, mode);
   return {};
@@ -242,7 +240,7 @@ Result<void> Destination::seal_directories() {
     sealed_.pop_back();
     std::string last;
     LANDFALL_TRY(const Fd parent, open_parent(name, last));
-    if (::fchmodat(parent.get(), last.c_str(), mode, 0) != 0) return file_error("chmod", name);
+    if (::fchmodat(parent.get(), last.c_str(), mode, 0) != 0) return file_error(name);
   }
   return {};
 }

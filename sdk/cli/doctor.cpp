@@ -28,15 +28,10 @@ void check_backends(const Context& context, std::vector<Check>& checks) {
   bool memory = false, transport = false;
   for (const BackendInfo& backend : context.backends()) {
     if (backend.is_transport) continue;
-    RegionSpec spec;
-    spec.source = backend.name;
-    spec.size_bytes = 2_MiB;
-    const auto probed = probe_memory(context, spec);
-    memory = memory || static_cast<bool>(probed);
-    checks.push_back(
-        check_of("memory " + backend.name,
-                 probed ? std::vector<Reason>{} : std::vector{reason_from(probed.error())},
-                 backend.summary));
+    const auto [usable, reasons] = probe_source(context, backend.name);
+    memory = memory || usable;
+    checks.push_back(check_of("memory " + backend.name, usable ? std::vector<Reason>{} : reasons,
+                              backend.summary));
   }
   for (const Decision::Candidate& c : probe_transports(context)) {
     transport = transport || c.usable;

@@ -20,6 +20,17 @@ std::string text_of_info(const ReasonInfo& info) {
          "\n  why: " + std::string{info.text} + "\n  try: " + std::string{info.remedy} + "\n";
 }
 
+/// Names that contain the word come before those that differ by a letter or two.
+std::string suggestion(const std::string& word) {
+  std::string names;
+  for (const ReasonInfo& info : all_reasons()) {
+    if (info.name.find(word) != std::string_view::npos)
+      names += (names.empty() ? "" : ", ") + std::string{info.name};
+  }
+  if (names.empty()) names = nearest_reason_name(word).value_or("");
+  return names.empty() ? "" : "; did you mean " + names + "?";
+}
+
 }  // namespace
 
 int run_explain(const Arguments& arguments, Console& console) {
@@ -36,9 +47,7 @@ int run_explain(const Arguments& arguments, Console& console) {
     const std::string& word = arguments.positionals.front();
     const ReasonInfo* info = find_reason(std::string_view{word});
     if (info == nullptr) {
-      const auto near = nearest_reason_name(word);
-      console.message("no reason '" + printable(word) + "'" +
-                      (near ? "; did you mean " + std::string{*near} + "?" : "") +
+      console.message("no reason '" + printable(word) + "'" + suggestion(word) +
                       "\nSee: landfall explain");
       return kExitUsage;
     }

@@ -12,16 +12,6 @@
 namespace landfall::cli {
 namespace {
 
-/// What a memory source says to a page-sized wish, the smallest that means something.
-std::vector<Reason> why_not(const Context& context, const std::string& source) {
-  RegionSpec spec;
-  spec.source = source;
-  spec.size_bytes = source == "hugepage" ? 2_MiB : 64_KiB;
-  const auto probed = probe_memory(context, spec);
-  if (probed) return {};
-  return {reason_from(probed.error())};
-}
-
 Json json_limit(int resource) {
   rlimit limit{};
   ::getrlimit(static_cast<__rlimit_resource>(resource), &limit);
@@ -72,15 +62,15 @@ int run_info(const Arguments& arguments, Console& console) {
   json["memory_sources"] = Json::array();
   for (const BackendInfo& backend : backends) {
     if (backend.is_transport) continue;
-    const auto reasons = why_not(*context, backend.name);
+    const auto [usable, reasons] = probe_source(*context, backend.name);
     Json row{{"name", backend.name},       {"version", backend.version},
              {"summary", backend.summary}, {"builtin", backend.builtin},
-             {"path", backend.path},       {"usable", reasons.empty()}};
+             {"path", backend.path},       {"usable", usable}};
     row["reasons"] = Json::array();
     for (const Reason& reason : reasons) row["reasons"].push_back(json_of(reason));
     json["memory_sources"].push_back(std::move(row));
-    text += "  " + (reasons.empty() ? console.good("yes") : console.bad("no ")) + "  " +
-            backend.name + ": " + backend.summary + "\n" + text_reasons(reasons, true);
+    text += "  " + (usable ? console.good("yes") : console.bad("no ")) + "  " + backend.name +
+            ": " + backend.summary + "\n" + text_reasons(reasons, !usable);
   }
 
   json["transports"] = Json::array();

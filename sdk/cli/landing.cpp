@@ -7,7 +7,7 @@ namespace landfall::cli {
 namespace {
 
 Error wrong(const std::string& what) {
-  return Error{Errc::invalid_argument, "landfall"}.with(what);
+  return Error{Errc::invalid_argument, ""}.with(what);
 }
 
 }  // namespace
@@ -45,6 +45,15 @@ Result<Context> make_context(const std::vector<std::string>& plugins) {
   LANDFALL_TRY(Context context, Context::create());
   for (const std::string& path : plugins) LANDFALL_CHECK(context.load(path));
   return context;
+}
+
+SourceProbe probe_source(const Context& context, const std::string& source) {
+  RegionSpec spec;
+  spec.source = source;
+  spec.size_bytes = 2_MiB;  // the least that every source can give
+  const auto probed = probe_memory(context, spec);
+  if (probed) return {true, {}};
+  return {probed.error().reason() == ReasonCode::not_a_dmabuf, {reason_from(probed.error())}};
 }
 
 Result<Address> parse_address(const std::string& text) {

@@ -21,6 +21,13 @@ Result<LandingOptions> landing_options(const Arguments& arguments);
 /// A Context with the plug-ins that were asked for.
 Result<Context> make_context(const std::vector<std::string>& plugins);
 
+/// Can this source give memory here? One that only adopts what the application brings can.
+struct SourceProbe {
+  bool usable = false;
+  std::vector<Reason> reasons;  // why not, or what must be brought
+};
+SourceProbe probe_source(const Context& context, const std::string& source);
+
 /// "[::1]:5201", "host:80", ":80" -> Address. Errors: invalid_argument.
 Result<Address> parse_address(const std::string& text);
 /// "[::1]:5201".

@@ -37,7 +37,7 @@ Result<void> write_port(const std::string& path, std::uint16_t port) {
   const Fd fd{::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};
   if (!fd || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
       ::rename(part.c_str(), path.c_str()) != 0)
-    return os_error("port-file").with("cannot write '" + path + "': " + std::strerror(errno));
+    return os_error("").with("cannot write '" + path + "': " + std::strerror(errno));
   return {};
 }
 
@@ -149,9 +149,7 @@ bool Recv::print_summary(const ReceiveOutcome& outcome, const Group& group,
 
 Result<int> Recv::run() {
   const std::string to = arguments_.value("to");
-  const auto wrong = [](const char* what) {
-    return Error{Errc::invalid_argument, "landfall recv"}.with(what);
-  };
+  const auto wrong = [](const char* what) { return Error{Errc::invalid_argument, ""}.with(what); };
   if (to.empty()) return wrong("where to? --to FILE, --to DIR/ or --to -");
   if (to == "-" && json_) return wrong("--json and --to - both want standard output");
   LANDFALL_TRY(const LandingOptions landing, landing_options(arguments_));
@@ -162,7 +160,7 @@ Result<int> Recv::run() {
   LANDFALL_TRY(Context context, make_context(landing.plugins));
   LANDFALL_TRY(Region region, Region::allocate(context, landing.region));
   if (!region.memory().has_host_view())
-    return Error{Errc::not_supported, "landfall recv", ReasonCode::no_host_view};
+    return Error{Errc::not_supported, "recv", ReasonCode::no_host_view};
   Decision decision;
   auto group = Group::open(context, landing.group, region, &decision);
   if (!group) {

@@ -29,9 +29,7 @@ struct Plan {
 };
 
 Result<Plan> make_plan(const Arguments& arguments) {
-  const auto wrong = [](const char* what) {
-    return Error{Errc::invalid_argument, "landfall send"}.with(what);
-  };
+  const auto wrong = [](const char* what) { return Error{Errc::invalid_argument, ""}.with(what); };
   Plan plan;
   if (!arguments.has("to")) return wrong("to whom? --to ADDR:PORT");
   LANDFALL_TRY(plan.to, parse_address(arguments.value("to")));

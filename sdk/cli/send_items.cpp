@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 Error cannot(const std::string& path, int number) {
-  return os_error("send", ReasonCode::none, number)
+  return os_error("", ReasonCode::none, number)
       .with("cannot read '" + path + "': " + std::strerror(number));
 }
 

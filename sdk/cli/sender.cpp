@@ -29,20 +29,20 @@ constexpr std::uint32_t kChunk = 1u << 20;
 Error broken(const char* call) {
   const int number = errno;
   if (number == EPIPE || number == ECONNRESET)
-    return os_error(call, ReasonCode::peer_reset, number)
+    return os_error("", ReasonCode::peer_reset, number)
         .with("the receiver ended the connection before it had everything: see its messages");
   return os_error(call, ReasonCode::none, number);
 }
 
-Error cannot_read(const char* call, const std::string& path) {
+Error cannot_read(const std::string& path) {
   const int number = errno;
-  return os_error(call, ReasonCode::none, number)
+  return os_error("", ReasonCode::none, number)
       .with("cannot read '" + path + "': " + std::strerror(number));
 }
 
 Error changed(const std::string& path) {
-  return Error{Errc::io, "send", ReasonCode::stream_checksum}.with("'" + path +
-                                                                   "' shrank while it was sent");
+  return Error{Errc::io, "", ReasonCode::stream_checksum}.with("'" + path +
+                                                               "' shrank while it was sent");
 }
 
 std::string text_of_system(int number) {
@@ -183,7 +183,7 @@ Result<void> Sender::send_unknown(int file, std::uint64_t* ret_size) {
     while (filled < scratch_.size()) {
       const ssize_t n = ::read(file, &scratch_[filled], scratch_.size() - filled);
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return cannot_read("read", "-");
+      if (n < 0) return cannot_read("-");
       if (n == 0) break;
       filled += static_cast<std::size_t>(n);
     }
@@ -207,7 +207,7 @@ Result<void> Sender::send(const SendItem& item) {
     LANDFALL_TRY(file, Fd::duplicate(STDIN_FILENO));
   } else if (item.head.kind == ObjectKind::file) {
     file.reset(::open(item.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-    if (!file) return cannot_read("open", item.path);
+    if (!file) return cannot_read(item.path);
   }
   LANDFALL_CHECK(write_all(encode(item.head)));
   LANDFALL_CHECK(write_all(std::as_bytes(std::span{item.head.name})));
@@ -230,7 +230,7 @@ Result<void> Sender::send_raw(const SendItem& item) {
   } else {
     file.reset(::open(item.path.c_str(), O_RDONLY | O_CLOEXEC));
   }
-  if (!file) return cannot_read("open", item.path);
+  if (!file) return cannot_read(item.path);
   ++objects_;
   if (item.head.size_bytes != kSizeUnknown) {
     data_bytes_ = item.head.size_bytes;
@@ -270,8 +270,8 @@ Result<void> Sender::finish(bool framed, std::chrono::milliseconds timeout) {
     const int ready = left.count() > 0 ? ::poll(&fd, 1, static_cast<int>(left.count())) : 0;
     if (ready < 0 && errno == EINTR) continue;
     if (ready == 0)
-      return Error{Errc::timed_out, "send"}.with("the receiver did not finish in time",
-                                                 "a larger --finish-timeout");
+      return Error{Errc::timed_out, ""}.with("the receiver did not finish in time",
+                                             "a larger --finish-timeout");
     const ssize_t n = ::recv(socket_.get(), ignored.data(), ignored.size(), 0);
     if (n == 0) return {};
     if (n < 0 && errno != EINTR) return broken("recv");
