@@ -81,9 +81,9 @@ std::variant<Arguments, UsageError> parse_verb(const CommandRow& command, int ar
     }
     options.emplace_back(&row, option);
   }
-  if (command.positionals_max != 0)
-    app.add_option("positional", positionals)
-        ->expected(0, static_cast<int>(command.positionals_max));
+  // One more than fits, so that it is refused below by its name.
+  app.add_option("positional", positionals)
+      ->expected(0, static_cast<int>(command.positionals_max) + 1);
   app.allow_extras();
   try {
     app.parse(argc, argv);
@@ -102,6 +102,9 @@ std::variant<Arguments, UsageError> parse_verb(const CommandRow& command, int ar
     return usage(&command, error.what());
   }
   if (const auto rest = app.remaining(); !rest.empty()) return unknown_word(command, rest.front());
+
+  if (positionals.size() > command.positionals_max)
+    return unknown_word(command, positionals[command.positionals_max]);
 
   Arguments arguments;
   arguments.command = &command;

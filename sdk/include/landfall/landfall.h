@@ -101,6 +101,13 @@ LANDFALL_API void landfall_context_destroy(landfall_context_t* context) LANDFALL
 LANDFALL_API landfall_errc landfall_context_load(landfall_context_t* context, const char* path,
                                                  landfall_error_t* reterr_error) LANDFALL_NOEXCEPT;
 
+/* Registers a backend that is linked into the program (abi/backend.h); it lives as long as the
+ * process. */
+struct landfall_backend;
+LANDFALL_API landfall_errc landfall_context_add(landfall_context_t* context,
+                                                const struct landfall_backend* backend,
+                                                landfall_error_t* reterr_error) LANDFALL_NOEXCEPT;
+
 /* ---- memory ---- */
 
 enum { /* landfall_region_options_t.flags */

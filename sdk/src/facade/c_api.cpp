@@ -159,6 +159,16 @@ landfall_errc landfall_context_load(landfall_context_t* context, const char* pat
   });
 }
 
+landfall_errc landfall_context_add(landfall_context_t* context, const landfall_backend* backend,
+                                   landfall_error_t* reterr_error) noexcept {
+  constexpr const char* kOp = "landfall_context_add";
+  return guarded(kOp, reterr_error, [&]() -> landfall_errc {
+    if (context == nullptr || backend == nullptr) return misuse(reterr_error, kOp, "NULL argument");
+    const auto added = context->context.add(backend);
+    return added ? LANDFALL_ERRC_ok : report(reterr_error, added.error());
+  });
+}
+
 landfall_errc landfall_region_allocate(const landfall_context_t* context,
                                        const landfall_region_options_t* options,
                                        landfall_region_t** ret_region,
