@@ -4,6 +4,7 @@ include(GNUInstallDirs)
 include(landfall_features)
 
 option(LANDFALL_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
+option(LANDFALL_WERROR "Warnings are errors (the presets for development set it)" OFF)
 option(LANDFALL_FUZZ "Build the fuzz targets with libFuzzer (clang)" OFF)
 option(LANDFALL_COVERAGE "Count what the tests reach (gcov)" OFF)
 set(LANDFALL_SANITIZE "" CACHE STRING "Sanitizers to link: address,undefined or thread")
@@ -24,8 +25,12 @@ target_compile_options(landfall_build INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
   -Wno-missing-field-initializers
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual>)
-if(PROJECT_IS_TOP_LEVEL)
+if(LANDFALL_WERROR)
   target_compile_options(landfall_build INTERFACE -Werror)
+endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # False alarms in std::string at -O3 (gcc.gnu.org/PR105651).
+  target_compile_options(landfall_build INTERFACE -Wno-restrict)
 endif()
 if(LANDFALL_SANITIZE)
   target_compile_options(landfall_build INTERFACE
