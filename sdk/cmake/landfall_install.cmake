@@ -30,8 +30,16 @@ configure_file(${PROJECT_SOURCE_DIR}/sdk/cmake/landfall.pc.in ${PROJECT_BINARY_D
 install(FILES ${PROJECT_BINARY_DIR}/landfall.pc
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT dev)
 
-if(LANDFALL_HAVE_CLI AND TARGET landfall_cli)
+if(TARGET landfall_cli)
   set(landfall_components runtime dev tools)
+  # Made by the command from its own table.
+  add_custom_command(OUTPUT ${PROJECT_BINARY_DIR}/completion/landfall
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/completion
+    COMMAND sh -c "$<TARGET_FILE:landfall_cli> completion bash >completion/landfall"
+    WORKING_DIRECTORY ${PROJECT_BINARY_DIR} DEPENDS landfall_cli VERBATIM)
+  add_custom_target(landfall_completion ALL DEPENDS ${PROJECT_BINARY_DIR}/completion/landfall)
+  install(FILES ${PROJECT_BINARY_DIR}/completion/landfall
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT tools)
 else()
   set(landfall_components runtime dev)
 endif()
