@@ -149,7 +149,8 @@ bool QueueCore::emit_part(FlowImpl& flow, Demand& demand) {
     state.first = slot->next;
     if (state.first == nullptr) state.last = nullptr;
   } else {
-    if (slots_.available() == 0) return false;
+    // The records that wait to be dealt with need one each.
+    if (slots_.available() <= record_count_ - record_next_) return false;
     handed = slots_.take();
     *handed = *slot;
     handed->offset = slot->offset + state.consumed;
