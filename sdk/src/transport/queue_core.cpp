@@ -80,7 +80,7 @@ Result<std::size_t> QueueCore::poll(std::span<Completion> out) noexcept {
     // What the caller is about to overwrite goes back first, so that this poll can use it again.
     for (Completion& old : out.first(std::min(last_count_, out.size()))) old.buffer.reset();
     if (retiring_ != nullptr) retire_flows();
-    if (Slot* list = returns_.take_all(); list != nullptr) reclaim(list);
+    if (const ReturnLink* list = returns_.take_all(); list != nullptr) reclaim(list);
 
     out_span_ = out;
     out_count_ = 0;

@@ -127,11 +127,11 @@ class QueueCore {
   bool lies_in_memory(const landfall_record& record);
   std::uint32_t on_data_run(const landfall_record* records, std::uint32_t count);
   void on_data(FlowImpl& flow, const landfall_record& record);
-  Slot* fill_slot(FlowImpl& flow, const landfall_record& record) noexcept;
+  static void fill_slot(Slot& slot, FlowImpl& flow, const landfall_record& record) noexcept;
   void hold_charge(FlowImpl& flow, std::uint64_t charge, std::uint32_t extents) noexcept;
   void drop_charge(FlowImpl& flow, std::uint64_t charge, std::uint32_t extents) noexcept;
   static bool lies_within(const landfall_record& record, std::uint64_t memory_bytes) noexcept;
-  static void reset(Completion& place, Completion::Kind kind, FlowImpl* flow) noexcept;
+  static void forget_error(Completion& place) noexcept;
   void on_posted(FlowImpl& flow, const landfall_record& record);
   void on_revoked(FlowImpl* flow, const landfall_record& record);
   void watch_pressure();
@@ -139,7 +139,7 @@ class QueueCore {
   void publish() noexcept;
 
   // returns.cpp
-  void reclaim(Slot* list) noexcept;
+  void reclaim(const ReturnLink* list) noexcept;
   void extent_back(Slot* slot) noexcept;
   void queue_return(Slot* slot) noexcept;
   void flush_returns() noexcept;
@@ -266,37 +266,36 @@ class QueueCore {
 
 // ---- what each completion passes through
 
-inline void QueueCore::reset(Completion& place, Completion::Kind kind, FlowImpl* flow) noexcept {
-  place.buffer.reset();
-  place.kind = kind;
-  place.reason = ReasonCode::none;
-  place.flow = flow;
-  place.tag = 0;
-  place.bytes = 0;
+inline void QueueCore::forget_error(Completion& place) noexcept {
   if (place.error.code() != Errc::ok) place.error = Error{Errc::ok, ""};
 }
 
 inline Completion& QueueCore::emit(Completion::Kind kind, FlowImpl* flow) {
   if (!pending_.empty() || out_count_ == out_span_.size()) return emit_later(kind, flow);
   Completion& place = out_span_[out_count_++];
-  reset(place, kind, flow);
+  place.kind = kind;
+  place.reason = ReasonCode::none;
+  place.flow = flow;
+  place.buffer.reset();
+  place.tag = 0;
+  place.bytes = 0;
+  forget_error(place);
   if (kind == Completion::Kind::closed) told_closed(*flow);
   return place;
 }
 
-inline Slot* QueueCore::fill_slot(FlowImpl& flow, const landfall_record& record) noexcept {
-  Slot* slot = slots_.take();
-  slot->flow = &flow;
-  slot->offset = record.offset;
-  slot->token = record.token;
-  slot->stream_offset = record.stream_offset;
-  slot->length = record.length;
-  slot->charge = record.charge_bytes;
-  slot->memory = record.memory;
-  slot->placement = record.placement;
-  slot->flags = (record.flags & LANDFALL_RECORD_MESSAGE_END) != 0 ? kSlotEndsMessage : 0;
-  slot->parts = 0;
-  return slot;
+inline void QueueCore::fill_slot(Slot& slot, FlowImpl& flow,
+                                 const landfall_record& record) noexcept {
+  slot.flow = &flow;
+  slot.offset = record.offset;
+  slot.token = record.token;
+  slot.stream_offset = record.stream_offset;
+  slot.length = record.length;
+  slot.charge = record.charge_bytes;
+  slot.memory = record.memory;
+  slot.placement = record.placement;
+  slot.flags = (record.flags & LANDFALL_RECORD_MESSAGE_END) != 0 ? kSlotEndsMessage : 0;
+  slot.parts = 0;
 }
 
 inline void QueueCore::hold_charge(FlowImpl& flow, std::uint64_t charge,

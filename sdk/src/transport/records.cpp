@@ -92,6 +92,7 @@ std::uint32_t QueueCore::on_data_run(const landfall_record* records, std::uint32
   const std::uint64_t memory_bytes = memories_[first.memory].size_bytes();
   const std::span<Completion> room = out_span_.subspan(out_count_);
   count = static_cast<std::uint32_t>(std::min<std::size_t>(count, room.size()));
+  Slot* const* const slots = slots_.next(count);
   std::uint64_t bytes = 0, charge = 0;
   std::uint32_t done = 0;
   for (; done < count; ++done) {
@@ -101,16 +102,21 @@ std::uint32_t QueueCore::on_data_run(const landfall_record* records, std::uint32
         record.code != first.code || !lies_within(record, memory_bytes)) {
       break;
     }
-    Slot* slot = fill_slot(*flow, record);
+    Slot* slot = *(slots - 1 - done);
+    fill_slot(*slot, *flow, record);
     bytes += record.length;
     charge += record.charge_bytes;
     Completion& completion = room[done];
-    reset(completion, Completion::Kind::data, flow);
+    completion.kind = Completion::Kind::data;
     completion.reason = reason;
+    completion.flow = flow;
     completion.buffer = Buffer::from_handle(slot);
+    completion.tag = 0;
     completion.bytes = record.length;
+    forget_error(completion);
   }
   if (done == 0) return 0;
+  slots_.taken(done);
   out_count_ += done;
   user_out_ += done;
   hold_charge(*flow, charge, done);
@@ -125,7 +131,8 @@ std::uint32_t QueueCore::on_data_run(const landfall_record* records, std::uint32
 void QueueCore::on_data(FlowImpl& flow, const landfall_record& record) {
   flow.next_offset = record.stream_offset + record.length;
   if (!flow.delivers() || !lies_in_memory(record)) return give_back_now(record);
-  Slot* slot = fill_slot(flow, record);
+  Slot* slot = slots_.take();
+  fill_slot(*slot, flow, record);
   hold_charge(flow, record.charge_bytes, 1);
   if (flow.demand) {
     hold(flow, slot);

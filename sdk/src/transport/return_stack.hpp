@@ -26,14 +26,15 @@ class ReturnStack {
   };
 
   Pushed push(Slot* slot) noexcept {
+    ReturnLink* const link = SlotChunk::link_of(slot);
     std::uintptr_t head = head_.load(std::memory_order_acquire);
     for (;;) {
-      SlotChunk::link(slot) = pointer(head);
+      link->next = pointer(head);
       const bool wake = (head & kAsleep) != 0;
       if (wake) wakers_.fetch_add(1, std::memory_order_relaxed);
       // Sequentially consistent, against sleep(): either the push sees the mark or the sleeper sees
       // the push.
-      if (head_.compare_exchange_weak(head, word(slot) | (head & kOrphaned),
+      if (head_.compare_exchange_weak(head, word(link) | (head & kOrphaned),
                                       std::memory_order_seq_cst, std::memory_order_acquire)) {
         if (wake) return Pushed::wake_poller;
         return (head & kOrphaned) != 0 ? Pushed::orphaned : Pushed::quietly;
@@ -44,8 +45,8 @@ class ReturnStack {
   void wake_done() noexcept { wakers_.fetch_sub(1, std::memory_order_release); }
 
   bool empty() const noexcept { return pointer(head_.load(std::memory_order_relaxed)) == nullptr; }
-  /// All of them, newest first, linked by SlotChunk::link(). Clears the mark asleep, keeps orphaned.
-  Slot* take_all() noexcept {
+  /// All of them, newest first, SlotChunk::slot_of() each. Clears the mark asleep, keeps orphaned.
+  ReturnLink* take_all() noexcept {
     std::uintptr_t head = head_.load(std::memory_order_relaxed);
     if (head == 0) return nullptr;
     if ((head & kOrphaned) != 0)
@@ -60,7 +61,9 @@ class ReturnStack {
   }
 
   /// The Receiver is gone. Answers what has come back until now; what comes later is counted.
-  Slot* orphan() noexcept { return pointer(head_.exchange(kOrphaned, std::memory_order_acq_rel)); }
+  ReturnLink* orphan() noexcept {
+    return pointer(head_.exchange(kOrphaned, std::memory_order_acq_rel));
+  }
   /// After orphan() and with what it answered put away: this many are still out. True: none is,
   /// close the queue now.
   bool orphan_outstanding(std::int64_t out) noexcept {
@@ -75,10 +78,12 @@ class ReturnStack {
  private:
   static constexpr std::uintptr_t kOrphaned = 1;
   static constexpr std::uintptr_t kAsleep = 2;
-  static Slot* pointer(std::uintptr_t head) noexcept {
-    return reinterpret_cast<Slot*>(head & ~(kOrphaned | kAsleep));
+  static ReturnLink* pointer(std::uintptr_t head) noexcept {
+    return reinterpret_cast<ReturnLink*>(head & ~(kOrphaned | kAsleep));
   }
-  static std::uintptr_t word(Slot* slot) noexcept { return reinterpret_cast<std::uintptr_t>(slot); }
+  static std::uintptr_t word(ReturnLink* link) noexcept {
+    return reinterpret_cast<std::uintptr_t>(link);
+  }
 
   alignas(64) std::atomic<std::uintptr_t> head_{0};
   alignas(64) std::atomic<std::uint32_t> wakers_{0};

@@ -21,9 +21,9 @@ struct Slots {
   std::vector<Slot*> all;
 };
 
-std::size_t length(const Slot* list) {
+std::size_t length(const ReturnLink* list) {
   std::size_t count = 0;
-  for (; list != nullptr; list = SlotChunk::link(list)) ++count;
+  for (; list != nullptr; list = list->next) ++count;
   return count;
 }
 
@@ -32,8 +32,8 @@ TEST(ReturnStack, TakesTheNewestFirst) {
   ReturnStack stack;
   Slots slots{3};
   for (Slot* slot : slots.all) EXPECT_EQ(stack.push(slot), ReturnStack::Pushed::quietly);
-  Slot* list = stack.take_all();
-  EXPECT_EQ(list, slots[2]);
+  const ReturnLink* list = stack.take_all();
+  EXPECT_EQ(SlotChunk::slot_of(list), slots[2]);
   EXPECT_EQ(length(list), 3u);
   EXPECT_EQ(stack.take_all(), nullptr);
 }
@@ -105,14 +105,15 @@ TEST(SlotTable, ChunksHaveHeadsAndLinks) {
   for (std::uint32_t i = 0; i < kCount; ++i) {
     Slot* slot = table.take();
     slot->token = i;
-    SlotChunk::link(slot) = slot;
+    SlotChunk::link_of(slot)->next = SlotChunk::link_of(slot);
     slots.push_back(slot);
   }
   EXPECT_EQ(table.available(), 0u);
   for (std::uint32_t i = 0; i < kCount; ++i) {
     ASSERT_EQ(reinterpret_cast<std::uintptr_t>(slots[i]) % sizeof(Slot), 0u);
     ASSERT_EQ(slots[i]->token, i);
-    ASSERT_EQ(SlotChunk::link(slots[i]), slots[i]);
+    ASSERT_EQ(SlotChunk::link_of(slots[i])->next, SlotChunk::link_of(slots[i]));
+    ASSERT_EQ(SlotChunk::slot_of(SlotChunk::link_of(slots[i])), slots[i]);
     ASSERT_EQ(SlotChunk::of(slots[i])->core, core);
   }
   table.put(slots[7]);

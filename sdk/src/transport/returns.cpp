@@ -32,14 +32,14 @@ void QueueCore::give(Slot* slot) noexcept {
   }
 }
 
-void QueueCore::reclaim(Slot* list) noexcept {
+void QueueCore::reclaim(const ReturnLink* list) noexcept {
   FlowImpl* flow = nullptr;  // of the extents in a row that are summed
   std::uint64_t charge = 0;
   std::uint32_t extents = 0;
   std::int64_t buffers = 0;
   while (list != nullptr) {
-    Slot* slot = list;
-    list = SlotChunk::link(slot);
+    Slot* slot = SlotChunk::slot_of(list);
+    list = list->next;
     ++buffers;
     if ((slot->flags & kSlotIsPart) != 0) {
       Slot* parent = reinterpret_cast<Slot*>(slot->token);
@@ -105,7 +105,7 @@ std::uint32_t QueueCore::stop() noexcept {
       if (record.kind == LANDFALL_DATA) give_back_now(record);
     }
   }
-  if (Slot* list = returns_.take_all(); list != nullptr) reclaim(list);
+  if (const ReturnLink* list = returns_.take_all(); list != nullptr) reclaim(list);
   publish();
   return static_cast<std::uint32_t>(user_out_);
 }
@@ -122,7 +122,7 @@ void QueueCore::close_backend() noexcept {
 }
 
 void QueueCore::finish() noexcept {
-  if (Slot* list = returns_.take_all(); list != nullptr) reclaim(list);
+  if (const ReturnLink* list = returns_.take_all(); list != nullptr) reclaim(list);
   close_backend();
   setup_.group->queue_finished(setup_.index);  // destroys this
 }

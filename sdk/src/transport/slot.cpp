@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 
+#include <cstring>
 #include <utility>
 
 #include "landfall/base/units.hpp"
@@ -12,7 +13,9 @@ namespace landfall::detail {
 Result<SlotTable> SlotTable::make(std::uint32_t count) noexcept {
   SlotTable table;
   const std::uint64_t chunks = (count + std::uint64_t{SlotChunk::kSlots} - 1) / SlotChunk::kSlots;
-  table.mapping_bytes_ = (chunks + 1) * SlotChunk::kBytes;  // one more, to align the first
+  const std::uint64_t chunk_bytes = chunks * SlotChunk::kBytes;
+  const std::uint64_t free_bytes = round_up(count * sizeof(Slot*), 4096);
+  table.mapping_bytes_ = chunk_bytes + free_bytes + SlotChunk::kBytes;  // to align the first chunk
   void* mapping = ::mmap(nullptr, table.mapping_bytes_, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping == MAP_FAILED) return os_error("mmap", ReasonCode::out_of_memory);
@@ -25,16 +28,26 @@ Result<SlotTable> SlotTable::make(std::uint32_t count) noexcept {
       round_up(reinterpret_cast<std::uintptr_t>(mapping), SlotChunk::kBytes);
   table.first_ = reinterpret_cast<SlotChunk*>(first);
   table.fresh_ = reinterpret_cast<Slot*>(first);
-  table.available_ = count;
+  table.free_ = reinterpret_cast<Slot**>(first + chunk_bytes);
+  table.fresh_count_ = count;
   return table;
 }
 
 Slot* SlotTable::take_fresh() noexcept {
+  --fresh_count_;
   if (reinterpret_cast<std::uintptr_t>(fresh_) % SlotChunk::kBytes == 0) {
     SlotChunk::of(fresh_)->core = core_;
     fresh_ += SlotChunk::kSlotsBegin / sizeof(Slot);
   }
   return fresh_++;
+}
+
+/// Puts fresh ones under those that were used before.
+void SlotTable::refill(std::uint32_t count) noexcept {
+  const std::uint32_t more = count - free_count_;
+  std::memmove(free_ + more, free_, free_count_ * sizeof(Slot*));
+  for (std::uint32_t i = more; i > 0; --i) free_[i - 1] = take_fresh();
+  free_count_ = count;
 }
 
 SlotTable::SlotTable(SlotTable&& other) noexcept
@@ -44,7 +57,8 @@ SlotTable::SlotTable(SlotTable&& other) noexcept
       core_{other.core_},
       free_{other.free_},
       fresh_{other.fresh_},
-      available_{other.available_} {}
+      free_count_{other.free_count_},
+      fresh_count_{other.fresh_count_} {}
 
 SlotTable::~SlotTable() {
   if (mapping_ != nullptr) ::munmap(mapping_, mapping_bytes_);

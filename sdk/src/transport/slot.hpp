@@ -11,7 +11,7 @@ struct FlowImpl;
 
 /// One extent that is out: what a Buffer points at. A cache line, in a SlotChunk.
 struct alignas(64) Slot {
-  Slot* next;      // in the free list, or in a flow's backlog
+  Slot* next;      // in a flow's backlog
   FlowImpl* flow;  // lives as long as any of its extents is out
   std::uint64_t offset;
   std::uint64_t token;  // the transport's; of a part: its parent Slot
@@ -34,14 +34,20 @@ inline constexpr std::uint8_t kSlotIsPart = 2;
 ///   0       1 KiB                8 KiB                               64 KiB
 ///   | head  | links, 8 B each    | slots, 64 B each                  |
 ///
-/// A thread that drops a Buffer reads the head and writes the link, and leaves the Slot alone: its
-/// cache line stays with the polling thread, and eight links share one on their way back.
+/// A link joins the extents that come back (ReturnStack) and points at the next link, so that a
+/// walk along them waits for one load each and for no Slot. A thread that drops a Buffer reads the
+/// head and writes the link, and leaves the Slot alone: its cache line stays with the polling
+/// thread, and eight links share one on their way back.
 ///
 /// All of it is memory that a forked child sees as zeros (MADV_WIPEONFORK), so that `core` is null
 /// there and a child's Buffers do nothing.
+struct ReturnLink {
+  ReturnLink* next;
+};
+
 struct SlotChunk {
   static constexpr std::uint64_t kBytes = 64 * 1024;
-  static constexpr std::uint64_t kSlotsBegin = kBytes / sizeof(Slot) * sizeof(Slot*);
+  static constexpr std::uint64_t kSlotsBegin = kBytes / sizeof(Slot) * sizeof(ReturnLink);
   static constexpr std::uint32_t kSlots = (kBytes - kSlotsBegin) / sizeof(Slot);
 
   QueueCore* core;
@@ -49,13 +55,18 @@ struct SlotChunk {
   static SlotChunk* of(const Slot* slot) noexcept {
     return reinterpret_cast<SlotChunk*>(reinterpret_cast<std::uintptr_t>(slot) & ~(kBytes - 1));
   }
-  /// The next one in the stack of returns.
-  static Slot*& link(const Slot* slot) noexcept {
-    const auto number = (reinterpret_cast<std::uintptr_t>(slot) & (kBytes - 1)) / sizeof(Slot);
-    return reinterpret_cast<Slot**>(of(slot))[number];
+  static ReturnLink* link_of(const Slot* slot) noexcept {
+    const auto at = reinterpret_cast<std::uintptr_t>(slot);
+    const auto number = at % kBytes / sizeof(Slot);
+    return reinterpret_cast<ReturnLink*>(at - at % kBytes) + number;
+  }
+  static Slot* slot_of(const ReturnLink* link) noexcept {
+    const auto at = reinterpret_cast<std::uintptr_t>(link);
+    const auto number = at % kBytes / sizeof(ReturnLink);
+    return reinterpret_cast<Slot*>(at - at % kBytes) + number;
   }
 };
-static_assert(SlotChunk::kSlotsBegin / sizeof(Slot) * sizeof(Slot*) >= sizeof(SlotChunk));
+static_assert(SlotChunk::kSlotsBegin / sizeof(Slot) * sizeof(ReturnLink) >= sizeof(SlotChunk));
 
 /// All slots of one Receiver.
 ///
@@ -76,32 +87,31 @@ class SlotTable {
   /// False in a forked child: the mapping reads as zeros there.
   bool in_its_process() const noexcept { return first_->core != nullptr; }
 
-  std::uint32_t available() const noexcept { return available_; }
+  std::uint32_t available() const noexcept { return free_count_ + fresh_count_; }
   /// Only with available() > 0.
-  Slot* take() noexcept {
-    --available_;
-    Slot* slot = free_;
-    if (slot == nullptr) return take_fresh();
-    free_ = slot->next;
-    return slot;
+  Slot* take() noexcept { return free_count_ != 0 ? free_[--free_count_] : take_fresh(); }
+  /// The same for many: `top` such that top[-1], top[-2], ... are the next `count` to take, of
+  /// which taken() says how many were. Only with available() >= count.
+  Slot* const* next(std::uint32_t count) noexcept {
+    if (free_count_ < count) refill(count);
+    return free_ + free_count_;
   }
-  void put(Slot* slot) noexcept {
-    slot->next = free_;
-    free_ = slot;
-    ++available_;
-  }
+  void taken(std::uint32_t count) noexcept { free_count_ -= count; }
+  void put(Slot* slot) noexcept { free_[free_count_++] = slot; }
 
  private:
   SlotTable() = default;
   Slot* take_fresh() noexcept;
+  void refill(std::uint32_t count) noexcept;
 
   void* mapping_ = nullptr;
   std::uint64_t mapping_bytes_ = 0;
   volatile SlotChunk* first_ = nullptr;
   QueueCore* core_ = nullptr;
-  Slot* free_ = nullptr;
+  Slot** free_ = nullptr;  // a stack, in the mapping too
   Slot* fresh_ = nullptr;  // slots from here on were never used: their pages are not touched yet
-  std::uint32_t available_ = 0;
+  std::uint32_t free_count_ = 0;
+  std::uint32_t fresh_count_ = 0;
 };
 
 }  // namespace landfall::detail
