@@ -22,8 +22,8 @@ class DmabufSource : public ::testing::Test {
     EXPECT_EQ(maps_.leaked(), 0);
   }
 
-  const test::FdCensus fds_;
-  const test::MapCensus maps_;
+  test::FdCensus fds_;
+  test::MapCensus maps_;
   const Context context_ = *Context::create();
 };
 

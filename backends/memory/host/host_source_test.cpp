@@ -33,8 +33,8 @@ class HostSource : public ::testing::Test {
     return std::move(*region);
   }
 
-  const test::FdCensus fds_;
-  const test::MapCensus maps_;
+  test::FdCensus fds_;
+  test::MapCensus maps_;
   const Context context_ = *Context::create();
 };
 

@@ -37,8 +37,8 @@ class HugepageSource : public ::testing::Test {
     return count("free_hugepages") - count("resv_hugepages") >= pages;
   }
 
-  const test::FdCensus fds_;
-  const test::MapCensus maps_;
+  test::FdCensus fds_;
+  test::MapCensus maps_;
   const Context context_ = *Context::create();
 };
 

@@ -26,8 +26,8 @@ class UdmabufSource : public ::testing::Test {
     EXPECT_EQ(maps_.leaked(), 0);
   }
 
-  const test::FdCensus fds_;
-  const test::MapCensus maps_;
+  test::FdCensus fds_;
+  test::MapCensus maps_;
   test::FaultPlan plan_;
   const Context context_ = *Context::create({.fault = plan_.hook()});
 };

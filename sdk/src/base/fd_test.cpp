@@ -19,7 +19,7 @@ bool is_open(int fd) {
 }
 
 TEST(Fd, ClosesOnce) {
-  const test::FdCensus fds;
+  test::FdCensus fds;
   {
     Fd a = some_fd();
     ASSERT_TRUE(a);
@@ -41,7 +41,7 @@ TEST(Fd, ClosesOnce) {
 }
 
 TEST(Fd, DuplicatesWithCloseOnExec) {
-  const test::FdCensus fds;
+  test::FdCensus fds;
   {
     const Fd original = some_fd();
     auto copy = Fd::duplicate(original.get());

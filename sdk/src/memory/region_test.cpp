@@ -112,7 +112,7 @@ class RegionTest : public ::testing::Test {
     return std::move(*region);
   }
 
-  const test::MapCensus maps_;
+  test::MapCensus maps_;
   Script script_;
   test::FaultPlan plan_;
   Context context_ = *Context::create({.builtin_backends = false, .fault = plan_.hook()});

@@ -22,8 +22,8 @@ template <class Attempt>
 FaultLoop fail_each_call(FaultPlan& plan, Attempt&& attempt, int number = EIO) {
   FaultLoop result;
   for (;; ++result.calls) {
-    const FdCensus fds;
-    const MapCensus maps;
+    FdCensus fds;
+    MapCensus maps;
     plan.fail(result.calls, number);
     const bool succeeded = attempt();
     const bool hit = plan.hit();

@@ -21,8 +21,8 @@ inline std::uint64_t page_bytes() {
 
 /// The error with which allocate and probe both refuse; nothing may be left behind.
 inline Error refused(const Context& context, const RegionSpec& spec) {
-  const FdCensus fds;
-  const MapCensus maps;
+  FdCensus fds;
+  MapCensus maps;
   auto region = Region::allocate(context, spec);
   auto probed = probe_memory(context, spec);
   EXPECT_EQ(fds.leaked(), region ? fds.leaked() : 0);
