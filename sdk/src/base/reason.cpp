@@ -76,6 +76,9 @@ std::optional<std::string_view> nearest_reason_name(std::string_view misspelt) {
   const ReasonInfo* nearest = nullptr;
   std::size_t fewest = misspelt.size() / 3 + 1;  // more edits than that: another word altogether
   for (const ReasonInfo& info : kReasons) {
+    const std::size_t longer = std::max(info.name.size(), misspelt.size());
+    const std::size_t shorter = std::min(info.name.size(), misspelt.size());
+    if (longer - shorter >= fewest) continue;  // at least so many edits
     const std::size_t count = edits(misspelt, info.name);
     if (count < fewest) {
       fewest = count;
