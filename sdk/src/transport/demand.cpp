@@ -143,7 +143,8 @@ bool QueueCore::emit_part(FlowImpl& flow, Demand& demand) {
   Slot* slot = state.first;
   const auto bytes = static_cast<std::uint32_t>(
       std::min<std::uint64_t>(slot->length - state.consumed, demand.length - demand.done));
-  const auto placement = static_cast<Placement>(slot->placement & 3);
+  const auto placement = static_cast<Placement>(slot->placement);
+  const auto reason = static_cast<ReasonCode>(slot->reason);
   Slot* handed = slot;
   if (bytes == slot->length) {
     state.first = slot->next;
@@ -159,13 +160,14 @@ bool QueueCore::emit_part(FlowImpl& flow, Demand& demand) {
     handed->token = reinterpret_cast<std::uint64_t>(slot);
     handed->charge = 0;
     const bool last_part = state.consumed + bytes == slot->length;
-    handed->flags = static_cast<std::uint8_t>(kSlotIsPart | (last_part ? slot->flags : 0));
+    handed->flags = (kSlotIsPart | (last_part ? slot->flags : 0u)) & 0x3fu;
     ++slot->parts;
   }
   demand.done += bytes;
-  account(flow, handed->stream_offset, bytes, placement, ReasonCode::none);
+  account(flow, handed->stream_offset, bytes, placement, reason);
   ++user_out_;
   Completion& completion = emit(Completion::Kind::data, &flow);
+  completion.reason = reason;
   completion.buffer = Buffer::from_handle(handed);
   completion.bytes = bytes;
   if (handed != slot) consume(flow, bytes);

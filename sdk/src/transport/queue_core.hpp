@@ -292,9 +292,10 @@ inline void QueueCore::fill_slot(Slot& slot, FlowImpl& flow,
   slot.stream_offset = record.stream_offset;
   slot.length = record.length;
   slot.charge = record.charge_bytes;
-  slot.memory = record.memory;
-  slot.placement = record.placement;
+  slot.memory = static_cast<std::uint8_t>(record.memory);
+  slot.placement = record.placement & 3u;
   slot.flags = (record.flags & LANDFALL_RECORD_MESSAGE_END) != 0 ? kSlotEndsMessage : 0;
+  slot.reason = record.code <= 0xffff ? static_cast<std::uint16_t>(record.code) : 0;
   slot.parts = 0;
 }
 

@@ -18,9 +18,10 @@ struct alignas(64) Slot {
   std::uint64_t stream_offset;
   std::uint32_t length;
   std::uint32_t charge;  // 0 in a part: the parent holds the memory
-  std::uint16_t memory;
-  std::uint8_t placement;
-  std::uint8_t flags;
+  std::uint8_t memory;
+  std::uint8_t placement : 2;
+  std::uint8_t flags : 6;
+  std::uint16_t reason;  // why it is not direct, for a demand flow: a backend's own code does not fit
   std::uint32_t parts;  // of a parent: parts that are out, and one for the core while it still cuts
 };
 static_assert(sizeof(Slot) == 64);

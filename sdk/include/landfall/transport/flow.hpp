@@ -67,7 +67,7 @@ class LANDFALL_API Flow {
   /// `tag`; fewer bytes only before the end of the stream. The memory must stay valid until then,
   /// or until `closed`. Several may be queued. One copy on `tcp`; where the transport picks the
   /// place a gather, counted as copied. Errors: as land(); not_supported - LF1112, a gather needs
-  /// host views; contract_broken - LF1203, under require_direct where it would be a gather.
+  /// host views; contract_broken - LF1318, under require_direct where it would be a gather.
   Result<void> post(std::span<std::byte> into, std::uint64_t tag);
   Result<void> post(const Memory& into, std::uint64_t offset, std::uint64_t length,
                     std::uint64_t tag);
