@@ -21,7 +21,8 @@ struct alignas(64) Slot {
   std::uint8_t memory;
   std::uint8_t placement : 2;
   std::uint8_t flags : 6;
-  std::uint16_t reason;  // why it is not direct, for a demand flow: a backend's own code does not fit
+  std::uint16_t
+      reason;  // why it is not direct, for a demand flow: a backend's own code does not fit
   std::uint32_t parts;  // of a parent: parts that are out, and one for the core while it still cuts
 };
 static_assert(sizeof(Slot) == 64);

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "conformance/subject.hpp"
+
+#include <cstdlib>
+#include <iostream>
+
+#include "conformance/mutants/mutants.hpp"
+#include "models/device_memory.hpp"
+#include "models/devmem_model.hpp"
+#include "models/verbs_model.hpp"
+
+namespace landfall::test {
+namespace {
+
+std::vector<Subject> g_subjects;
+std::vector<MemorySubject> g_memory_subjects;
+
+Result<Context> make_context(const std::vector<const landfall_backend*>& linked,
+                             const std::string& plugin, ContextOptions with) {
+  LANDFALL_TRY(Context context, Context::create(std::move(with)));
+  for (const landfall_backend* backend : linked) LANDFALL_CHECK(context.add(backend));
+  if (!plugin.empty()) LANDFALL_CHECK(context.load(plugin));
+  return context;
+}
+
+void choose_built_in() {
+  g_subjects = {
+      {.label = "tcp-io-uring", .transport = "tcp", .options = {"tcp.engine=io_uring"}},
+      {.label = "tcp-recv", .transport = "tcp", .options = {"tcp.engine=recv"}},
+      {.label = "devmem-model", .transport = "devmem-model", .linked = {&kDevmemModel}},
+      {.label = "devmem-model-on-device",
+       .transport = "devmem-model",
+       .options = {"devmem-model.dmabuf=1"},
+       .memory = "device-memory",
+       .linked = {&kDevmemModel, &kDeviceMemory}},
+      {.label = "verbs-model", .transport = "verbs-model", .linked = {&kVerbsModel}},
+  };
+  for (const char* source : {"host", "hugepage", "udmabuf", "dma-heap", "dmabuf"})
+    g_memory_subjects.push_back({.source = source});
+  g_memory_subjects.push_back({.source = "device-memory", .linked = {&kDeviceMemory}});
+}
+
+void choose_plugin(const std::string& path) {
+  Result<Context> context = make_context({}, path, {});
+  if (!context) {
+    std::cerr << context.error().describe() << '\n';
+    std::exit(1);
+  }
+  for (const BackendInfo& backend : context->backends()) {
+    if (backend.path.empty()) continue;
+    if (backend.is_transport)
+      g_subjects.push_back({.label = backend.name, .transport = backend.name, .plugin = path});
+    else
+      g_memory_subjects.push_back({.source = backend.name, .plugin = path});
+  }
+}
+
+void choose_mutant(const std::string& name) {
+  const landfall_backend* backend = make_mutant(name);
+  if (backend == nullptr) {
+    std::cerr << "no mutant is called " << name << '\n';
+    std::exit(1);
+  }
+  g_subjects.push_back({.label = "devmem-model", .transport = backend->name, .linked = {backend}});
+}
+
+}  // namespace
+
+void choose_subjects(int& argc, char** argv) {
+  int kept = 1;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    const bool has_value = i + 1 < argc;
+    if (argument == "--backend" && has_value) {
+      choose_plugin(argv[++i]);
+    } else if (argument == "--mutant" && has_value) {
+      choose_mutant(argv[++i]);
+    } else if (argument == "--list-mutants") {
+      for (const Mutant& mutant : mutants()) std::cout << mutant.name << '\n';
+      std::exit(0);
+    } else {
+      argv[kept++] = argv[i];
+    }
+  }
+  argc = kept;
+  if (g_subjects.empty() && g_memory_subjects.empty()) choose_built_in();
+}
+
+const std::vector<Subject>& subjects() {
+  return g_subjects;
+}
+const std::vector<MemorySubject>& memory_subjects() {
+  return g_memory_subjects;
+}
+
+Result<Context> Subject::context(ContextOptions with) const {
+  return make_context(linked, plugin, std::move(with));
+}
+Result<Context> MemorySubject::context(ContextOptions with) const {
+  return make_context(linked, plugin, std::move(with));
+}
+
+std::ostream& operator<<(std::ostream& out, const Subject& subject) {
+  return out << subject.label;
+}
+std::ostream& operator<<(std::ostream& out, const MemorySubject& subject) {
+  return out << subject.source;
+}
+
+}  // namespace landfall::test
