@@ -20,8 +20,8 @@ constexpr OptionRow kTransport{"transport", "NAME,...",
 constexpr OptionRow kContract{
     "contract",          "KIND",          "how much copying is tolerated",          "prefer-direct",
     "LANDFALL_CONTRACT", Complete::words, "require-direct prefer-direct allow-copy"};
-constexpr OptionRow kEngine{"engine", "NAME", "how the tcp transport reads: auto, uring, recv", "",
-                            "LANDFALL_ENGINE"};
+constexpr OptionRow kEngine{"engine", "NAME", "how the tcp transport reads: auto, io_uring, recv",
+                            "", "LANDFALL_ENGINE"};
 constexpr OptionRow kOption{
     "option", "T.KEY=VALUE", "an option of transport T", "", "", Complete::nothing, "", true};
 constexpr OptionRow kInterface{"interface", "NAME", "network interface", "", ""};
