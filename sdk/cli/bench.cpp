@@ -120,8 +120,7 @@ Result<int> bench(const Arguments& arguments, Console& console) {
   Decision decision;
   auto group = Group::open(context, landing.group, region, &decision);
   if (!group) {
-    console.error(group.error());
-    print(stderr, lines_of(decision));
+    report_no_group(console, group.error(), decision);
     return static_cast<int>(exit_of(group.error()));
   }
   LANDFALL_TRY(const Address at, group->listen({"127.0.0.1", 0}));

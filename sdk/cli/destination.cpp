@@ -12,13 +12,18 @@
 #include <cstring>
 #include <random>
 
+#include "console.hpp"
+
 namespace landfall::cli {
 namespace {
 
 Error file_error(const std::string& name) {
   const int number = errno;
-  return os_error("", ReasonCode::none, number)
-      .with("cannot write '" + name + "': " + std::strerror(number));
+  // The file system's refusals are no limits or conflicts that landfall could tell how to mend.
+  const Errc mapped = errc_from_errno(number);
+  const Errc code = mapped == Errc::permission_denied ? mapped : Errc::io;
+  return Error{code, "", ReasonCode::none, Origin::os, number}.with(
+      "cannot write '" + printable(name) + "': " + std::strerror(number));
 }
 
 Result<void> write_all(int fd, std::span<const std::byte> bytes, const std::string& name) {
@@ -193,7 +198,7 @@ Result<std::unique_ptr<PartFile>> Destination::begin(const ObjectHead& head) {
   if (kind_ == Kind::file) {
     if (std::exchange(taken_, true))
       return Error{Errc::invalid_argument, "", ReasonCode::destination_refused}.with(
-          "'" + shown_ + "' has its object already and '" + head.name + "' came too");
+          "'" + shown_ + "' has its object already and '" + printable(head.name) + "' came too");
     return begin_file(root_.get(), last_, mode);
   }
   std::string last;
@@ -219,7 +224,7 @@ Result<void> Destination::make_directory(const ObjectHead& head) {
   if (kind_ == Kind::stream) return {};
   if (kind_ == Kind::file)
     return Error{Errc::invalid_argument, "", ReasonCode::destination_refused}.with(
-        "'" + shown_ + "' is a file and the directory '" + head.name + "' came");
+        "'" + shown_ + "' is a file and the directory '" + printable(head.name) + "' came");
   std::string last;
   LANDFALL_TRY(const Fd parent, open_parent(head.name, last));
   const mode_t mode = head.mode & ~process_umask();

@@ -15,7 +15,7 @@ namespace {
 Json json_limit(int resource) {
   rlimit limit{};
   ::getrlimit(static_cast<__rlimit_resource>(resource), &limit);
-  const auto number = [](rlim_t value) { return value == RLIM_INFINITY ? Json{} : Json{value}; };
+  const auto number = [](rlim_t value) { return value == RLIM_INFINITY ? Json{} : Json(value); };
   return {{"soft", number(limit.rlim_cur)}, {"hard", number(limit.rlim_max)}};
 }
 

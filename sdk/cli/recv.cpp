@@ -65,7 +65,7 @@ Json json_of(const Progress& p) {
   Json json;
   json["bytes"] = p.bytes;
   json["data_bytes"] = p.data_bytes;
-  json["total_bytes"] = p.total_bytes == 0 ? Json{} : Json{p.total_bytes};
+  json["total_bytes"] = p.total_bytes == 0 ? Json{} : Json(p.total_bytes);
   json["files"] = p.files;
   json["streams"] = p.streams;
   json["streams_failed"] = p.streams_failed;
@@ -100,7 +100,6 @@ class Recv {
   Recv(const Arguments& arguments, Console& console)
       : arguments_{arguments}, console_{console}, json_{arguments.has("json")} {}
   Result<int> run();
-  void report_failure(const Error& error, const Decision& decision) const;
 
  private:
   ReceiveOptions receive_options(int stop_fd);
@@ -110,11 +109,6 @@ class Recv {
   Console& console_;
   bool json_;
 };
-
-void Recv::report_failure(const Error& error, const Decision& decision) const {
-  console_.error(error);
-  if (!decision.candidates.empty()) print(stderr, lines_of(decision));
-}
 
 ReceiveOptions Recv::receive_options(int stop_fd) {
   ReceiveOptions options;
@@ -164,7 +158,7 @@ Result<int> Recv::run() {
   Decision decision;
   auto group = Group::open(context, landing.group, region, &decision);
   if (!group) {
-    report_failure(group.error(), decision);
+    report_no_group(console_, group.error(), decision);
     return static_cast<int>(exit_of(group.error()));
   }
   LANDFALL_TRY(const Address bound, group->listen(at));

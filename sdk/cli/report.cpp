@@ -105,4 +105,10 @@ std::string lines_of(const Verdict& verdict) {
   return out;
 }
 
+void report_no_group(const Console& console, const Error& error, const Decision& decision) {
+  if (decision.candidates.empty() || !decision.chosen.empty()) return console.error(error);
+  console.message("no transport fits");
+  print(stderr, lines_of(decision));
+}
+
 }  // namespace landfall::cli

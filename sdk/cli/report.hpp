@@ -27,5 +27,7 @@ std::string line_of(const Reason& reason);
 /// Lines of "key        value" as the summaries have them.
 std::string lines_of(const Decision& decision);
 std::string lines_of(const Verdict& verdict);
+/// Why no Group could be opened: the Decision where there is one, else the Error.
+void report_no_group(const Console& console, const Error& error, const Decision& decision);
 
 }  // namespace landfall::cli
