@@ -335,7 +335,7 @@ void QueueCore::finish_connect(FlowImpl& flow) {
 void QueueCore::on_opened(const landfall_record& record) {
   if (record.flow_tag != 0) {
     FlowImpl* flow = find_flow(record.flow_tag);
-    if (flow == nullptr || flow->state != FlowImpl::State::connecting) return;
+    if (flow == nullptr || flow->state != FlowImpl::State::connecting || flow->connecting) return;
     flow->backend = record.flow;
     flow->state = FlowImpl::State::open;
     emit(Completion::Kind::opened, flow);

@@ -93,6 +93,7 @@ void QueueCore::serve(FlowImpl& flow) {
       state.hungry = true;
       break;
     }
+    if (!flow.delivers()) break;  // it has just broken its contract: there are no requests any more
     if (demand.done < demand.length) continue;
     const Demand done = demand;
     state.requests.pop_front();

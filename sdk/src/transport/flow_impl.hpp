@@ -56,6 +56,7 @@ struct FlowImpl final : Flow {
   bool paused_by_user = false;
   bool paused_by_share = false;
   bool grace_passed = false;
+  bool closed_early = false;       // the transport said CLOSED while extents were out
   bool contract_can_break = true;  // false: its terms allow everything
   CopyContract contract{};
 

@@ -179,7 +179,8 @@ Result<bool> QueueCore::arm() noexcept {
   if (const Errc code = enter(); code != Errc::ok) return wrong_caller("Receiver::arm", code);
   armed_ = true;
   if (!pending_.empty() || owed_ != nullptr || retiring_ != nullptr || poll_error_ ||
-      record_next_ != record_count_ || inbox_waits_.load(std::memory_order_acquire)) {
+      record_next_ != record_count_ || inbox_waits_.load(std::memory_order_acquire) ||
+      (!hungry_.empty() && slots_.available() != 0)) {
     return false;
   }
   std::uint32_t transport = 0;

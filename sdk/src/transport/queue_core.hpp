@@ -132,6 +132,8 @@ class QueueCore {
   void drop_charge(FlowImpl& flow, std::uint64_t charge, std::uint32_t extents) noexcept;
   static bool lies_within(const landfall_record& record, std::uint64_t memory_bytes) noexcept;
   static void forget_error(Completion& place) noexcept;
+  bool takes_answer(FlowImpl& flow) noexcept;
+  void on_closed(FlowImpl& flow);
   void on_posted(FlowImpl& flow, const landfall_record& record);
   void on_revoked(FlowImpl* flow, const landfall_record& record);
   void watch_pressure();
@@ -313,10 +315,12 @@ inline void QueueCore::drop_charge(FlowImpl& flow, std::uint64_t charge,
   held_ -= charge;
   flow.out -= extents;
   out_ -= extents;
+  if (flow.closed_early && flow.out == 0) flow.next = std::exchange(owed_, &flow);
 }
 
 /// The transport gets this extent back with the next flush; its slot is free now.
 inline void QueueCore::queue_return(Slot* slot) noexcept {
+  if (slot->flow->closed_early) return slots_.put(slot);
   landfall_return& back = give_back_[give_back_count_];
   back.flow = slot->flow->backend;
   back.token = slot->token;

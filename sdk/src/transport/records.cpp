@@ -16,7 +16,7 @@ Result<void> QueueCore::take_records() {
   const landfall_errc code =
       ops_.poll(queue_, records_.data(), static_cast<std::uint32_t>(room), &count);
   record_next_ = 0;
-  record_count_ = count;
+  record_count_ = std::min(count, static_cast<std::uint32_t>(room));
   work_off_records();
   if (code == LANDFALL_ERRC_ok) return {};
   return Error{static_cast<Errc>(code), "transport poll"};
@@ -36,9 +36,13 @@ void QueueCore::work_off_records() {
 void QueueCore::on_record(const landfall_record& record) {
   if (record.kind == LANDFALL_OPENED) return on_opened(record);
   FlowImpl* flow = find_flow(record.flow_tag);
-  if (record.kind == LANDFALL_REVOKED) return on_revoked(flow, record);
+  // Without a backend the transport does not have it yet, or has said CLOSED.
+  if (flow != nullptr && flow->backend == nullptr) flow = nullptr;
+  if (record.kind == LANDFALL_REVOKED && (flow != nullptr || record.flow_tag == 0)) {
+    return on_revoked(flow, record);
+  }
   if (flow == nullptr) {
-    // The transport speaks of a flow that it has closed: a bug there. Its memory goes back.
+    // The transport speaks of a flow that it does not have: a bug there. Its memory goes back.
     if (record.kind == LANDFALL_DATA) give_back_now(record);
     Reason reason;
     reason.code = ReasonCode::flow_ended;
@@ -51,11 +55,11 @@ void QueueCore::on_record(const landfall_record& record) {
     case LANDFALL_POSTED:
       return on_posted(*flow, record);
     case LANDFALL_LANDED:
-      if (flow->requests > 0) --flow->requests;
-      if (flow->delivers()) emit(Completion::Kind::landed, flow);
+      if (!takes_answer(*flow)) return;
+      emit(Completion::Kind::landed, flow);
       return;
     case LANDFALL_END_OF_STREAM:
-      if (!flow->delivers()) return;
+      if (flow->state != FlowImpl::State::open) return;
       flow->state = FlowImpl::State::ended;
       if (flow->demand) {
         flow->demand->stream_ended = true;
@@ -68,7 +72,7 @@ void QueueCore::on_record(const landfall_record& record) {
       return fail(*flow, Error{errc_from_errno(record.native), "receive",
                                static_cast<ReasonCode>(record.code), Origin::os, record.native});
     case LANDFALL_CLOSED:
-      return emit_closed(*flow);
+      return on_closed(*flow);
     default:
       return;
   }
@@ -81,7 +85,7 @@ std::uint32_t QueueCore::on_data_run(const landfall_record* records, std::uint32
   const landfall_record& first = *records;
   if (first.kind != LANDFALL_DATA || first.memory > 1 || !pending_.empty()) return 0;
   FlowImpl* const flow = find_flow(first.flow_tag);
-  if (flow == nullptr || !flow->delivers() || flow->demand) return 0;
+  if (flow == nullptr || flow->state != FlowImpl::State::open || flow->demand) return 0;
   const auto placement = static_cast<Placement>(first.placement & 3);
   const auto reason = static_cast<ReasonCode>(first.code);
   // Past the grace, direct bytes can only mend the ratio.
@@ -129,8 +133,15 @@ std::uint32_t QueueCore::on_data_run(const landfall_record* records, std::uint32
 
 /// The other ways: what on_data_run() left.
 void QueueCore::on_data(FlowImpl& flow, const landfall_record& record) {
+  if (flow.state != FlowImpl::State::open || record.length == 0) return give_back_now(record);
+  if (!lies_in_memory(record)) {
+    // Its bytes are lost, so that the flow cannot go on.
+    give_back_now(record);
+    fail(flow, Error{Errc::io, "transport poll", ReasonCode::transport_broke_rules});
+    ops_.flow_pause(queue_, flow.backend, 1);
+    return;
+  }
   flow.next_offset = record.stream_offset + record.length;
-  if (!flow.delivers() || !lies_in_memory(record)) return give_back_now(record);
   Slot* slot = slots_.take();
   fill_slot(*slot, flow, record);
   hold_charge(flow, record.charge_bytes, 1);
@@ -165,10 +176,28 @@ bool QueueCore::lies_in_memory(const landfall_record& record) {
   return lies_within(record, memory.size_bytes());
 }
 
+/// POSTED and LANDED: only where the transport serves them, and only as often as it was asked.
+bool QueueCore::takes_answer(FlowImpl& flow) noexcept {
+  if (flow.demand || flow.requests == 0) return false;
+  --flow.requests;
+  return flow.delivers();
+}
+
+/// A transport that says so with extents still out is wrong, but `closed` stays the last of its
+/// flow: it waits for them, and the transport hears no more of them.
+void QueueCore::on_closed(FlowImpl& flow) {
+  if (flow.demand) release_backlog(flow);
+  flush_returns();
+  if (flow.out == 0) return emit_closed(flow);
+  if (flow.state != FlowImpl::State::closing) ++closing_flows_;
+  flow.state = FlowImpl::State::closing;
+  flow.backend = nullptr;
+  flow.closed_early = true;
+}
+
 void QueueCore::on_posted(FlowImpl& flow, const landfall_record& record) {
-  if (flow.requests > 0) --flow.requests;
   flow.next_offset = record.stream_offset + record.length;
-  if (!flow.delivers()) return;
+  if (!takes_answer(flow)) return;
   const auto placement = static_cast<Placement>(record.placement & 3);
   account(flow, record.stream_offset, record.length, placement,
           static_cast<ReasonCode>(record.code));
