@@ -412,6 +412,8 @@ TEST_F(Scripted, ABrokenTransportIsSurvived) {
   record.offset = kRegion;  // outside
   transport_->push(0, record);
   push(99);
+  // The bytes of the first one are lost: the flow says so, once.
+  EXPECT_EQ(expect(Completion::Kind::failed).error.reason(), ReasonCode::transport_broke_rules);
   expect(Completion::Kind::none);
   expect(Completion::Kind::none);
   EXPECT_EQ(transport_->scripted_returns().size(), 2u);
