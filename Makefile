@@ -7,7 +7,7 @@ setup := sdk/cmake/setup
 FILE ?=
 PREFIX ?= /usr/local
 
-.PHONY: all build test demo install package format tidy clean help
+.PHONY: all build test demo bench install package format tidy clean help
 all: build
 
 build:  ## build library and tools (build/release)
@@ -26,6 +26,12 @@ demo:  ## receive a real file on loopback and verify it; FILE=PATH picks the fil
 	cmake --preset release
 	cmake --build --preset release -j $(JOBS)
 	examples/demo.sh build/release/sdk/cli/landfall build/demo $(if $(FILE),'$(FILE)')
+
+bench:  ## measure against loops and other tools, JSON in build/bench; QUICK=1: few pairs
+	@$(setup) test bench
+	cmake --preset bench
+	cmake --build --preset bench -j $(JOBS) --target bench_programs
+	QUICK=$(QUICK) tests/bench/run build/bench
 
 install: build  ## install under PREFIX (default /usr/local)
 	cmake --install build/release --prefix $(PREFIX)

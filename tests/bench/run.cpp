@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs the whole bench: pairs A B A B ... in one go, medians with the spread, the goal and whether
+// it is met; prints a table and keeps JSON.
+//   bench_run bin=FOLDER scripts=FOLDER out=FOLDER [pairs=11] [bytes=N] [only=PREFIX] [engine=NAME]
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include "harness.hpp"
+#include "process.hpp"
+
+namespace {
+
+using bench::Process;
+using Command = std::vector<std::string>;
+
+struct Side {
+  std::string label;
+  Command command;  // with `sender`: a receiver of harness.hpp; without: does both ends
+  Command sender = {};
+};
+struct Row {
+  std::string name;
+  Side other, landfall;
+  double throughput_goal = 0;  // at least; 0: none
+  double cpu_goal = 0;         // at most; 0: none
+};
+struct Sample {
+  double gb_per_s, cpu_per_gb;
+};
+
+double field(const std::string& json, const std::string& key) {
+  const auto at = json.find("\"" + key + "\":");
+  return at == std::string::npos ? NAN : std::strtod(json.c_str() + at + key.size() + 3, nullptr);
+}
+
+struct Answer {
+  std::string json, why_not;
+};
+
+/// One run of one side; a script that lacks its tool exits with 77 and says what is missing.
+Answer measure(const Side& side) {
+  Process receiver{side.command};
+  if (side.sender.empty()) {
+    const auto said = receiver.line_with("", 300);
+    if (!said) return {"", "no answer from " + side.command.front()};
+    if (said->front() != '{') return {"", *said};
+    return {*said, ""};
+  }
+  const auto port = receiver.line_with("port ", 30);
+  if (!port) return {"", "the receiver did not listen"};
+  Command command = side.sender;
+  command.push_back("port=" + port->substr(5));
+  Process sender{command};
+  if (!receiver.line_with("ready", 60)) return {"", "the flows did not open"};
+  sender.send_line();
+  const auto said = receiver.line_with("{", 300);
+  if (!said) return {"", "the receiver gave no result"};
+  receiver.wait();
+  return {*said, ""};
+}
+
+struct Spread {
+  double median, least, most;
+};
+Spread spread(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t n = values.size();
+  return {(values[(n - 1) / 2] + values[n / 2]) / 2, values.front(), values.back()};
+}
+std::string text(const Spread& s, const char* format) {
+  char all[96], one[3][24];
+  const double values[3] = {s.median, s.least, s.most};
+  for (int i = 0; i < 3; ++i) std::snprintf(one[i], sizeof one[i], format, values[i]);
+  std::snprintf(all, sizeof all, "%s (%s..%s)", one[0], one[1], one[2]);
+  return all;
+}
+
+class Report {
+ public:
+  explicit Report(const std::string& folder) : json_{folder + "/results.json"} {
+    json_ << "[\n";
+    std::printf("%-22s %-26s %-26s %-26s %s\n", "", "GB/s: median (min..max)", "receiver CPU s/GB",
+                "ratio of pairs", "goal");
+  }
+  ~Report() { json_ << "\n]\n"; }
+
+  void absent(const Row& row, const std::string& why) {
+    std::printf("%-22s not run: %s\n", row.name.c_str(), why.c_str());
+    entry() << "{\"name\": \"" << row.name << "\", \"not_run\": \"" << why << "\"}";
+  }
+  void pairs(const Row& row, const std::vector<Sample>& other,
+             const std::vector<Sample>& landfall) {
+    std::vector<double> throughput, cpu;
+    for (std::size_t i = 0; i < other.size(); ++i) {
+      throughput.push_back(landfall[i].gb_per_s / other[i].gb_per_s);
+      cpu.push_back(landfall[i].cpu_per_gb / other[i].cpu_per_gb);
+    }
+    std::printf("%s\n", row.name.c_str());
+    side(row.other.label, other);
+    side(row.landfall.label, landfall);
+    ratio("throughput", spread(throughput), ">=", row.throughput_goal);
+    ratio("CPU per GB", spread(cpu), "<=", row.cpu_goal);
+    std::fflush(stdout);
+    std::ostream& out = entry();
+    out << "{\"name\": \"" << row.name << "\", \"other\": \"" << row.other.label
+        << "\", \"landfall\": \"" << row.landfall.label
+        << "\", \"goals\": {\"throughput_ratio_min\": " << row.throughput_goal
+        << ", \"cpu_ratio_max\": " << row.cpu_goal << "}, \"pairs\": [";
+    for (std::size_t i = 0; i < other.size(); ++i) {
+      out << (i ? ", " : "") << "[" << other[i].gb_per_s << ", " << other[i].cpu_per_gb << ", "
+          << landfall[i].gb_per_s << ", " << landfall[i].cpu_per_gb << "]";
+    }
+    out << "], \"pair_is\": \"other GB/s, other CPU s/GB, landfall GB/s, landfall CPU s/GB\""
+        << ", \"throughput_ratio\": " << spread(throughput).median
+        << ", \"cpu_ratio\": " << spread(cpu).median << "}";
+    out.flush();
+  }
+  void number(const std::string& name, double value, const char* unit, double most) {
+    std::printf("%-76s %.1f %s, goal <= %.4g: %s\n", name.c_str(), value, unit, most,
+                value <= most ? "met" : "MISSED");
+    entry() << "{\"name\": \"" << name << "\", \"value\": " << value << ", \"unit\": \"" << unit
+            << "\", \"goal_max\": " << most << "}";
+    std::fflush(stdout);
+  }
+
+ private:
+  std::ostream& entry() {
+    if (!first_) json_ << ",\n";
+    first_ = false;
+    return json_;
+  }
+  static void side(const std::string& label, const std::vector<Sample>& samples) {
+    std::vector<double> throughput, cpu;
+    for (const Sample& sample : samples) {
+      throughput.push_back(sample.gb_per_s);
+      cpu.push_back(sample.cpu_per_gb);
+    }
+    std::printf("  %-20s %-26s %-26s\n", label.c_str(), text(spread(throughput), "%.2f").c_str(),
+                text(spread(cpu), "%.3f").c_str());
+  }
+  static void ratio(const char* what, const Spread& s, const char* sign, double goal) {
+    std::printf("  %-74s %-26s", what, text(s, "%.2f").c_str());
+    if (goal > 0) {
+      const bool met = *sign == '>' ? s.median >= goal : s.median <= goal;
+      std::printf(" %s %.2f: %s", sign, goal, met ? "met" : "MISSED");
+    }
+    std::printf("\n");
+  }
+
+  std::ofstream json_;
+  bool first_ = true;
+};
+
+struct Bench {
+  explicit Bench(const bench::Arguments& given)
+      : bin{given.text("bin", ".")},
+        scripts{given.text("scripts", ".")},
+        out{given.text("out", ".")},
+        engine{given.text("engine", "")},
+        only{given.text("only", "")},
+        pairs{given.number("pairs", 11)},
+        bytes{given.number("bytes", 4ull << 30)} {}
+
+  Command receiver(const std::string& mode, std::uint64_t flows = 1) const {
+    Command command{bin + "/bench_receive", "mode=" + mode, amount(),
+                    "flows=" + std::to_string(flows)};
+    if (!engine.empty()) command.push_back("engine=" + engine);
+    return command;
+  }
+  std::string amount() const { return "bytes=" + std::to_string(bytes); }
+  Command sender(std::uint64_t flows = 1, std::uint64_t burst = 0) const {
+    // Some more than is counted: flows that end early would end the run.
+    return {bin + "/bench_sender", "bytes=" + std::to_string(bytes + bytes / 8),
+            "flows=" + std::to_string(flows), "burst=" + std::to_string(burst)};
+  }
+  Row loop(const std::string& name, const std::string& loop_name, const std::string& mode,
+           double throughput_goal, double cpu_goal) const {
+    return {name,
+            {loop_name, {bin + "/bench_" + loop_name, amount()}, sender()},
+            {"landfall " + mode, receiver(mode), sender()},
+            throughput_goal,
+            cpu_goal};
+  }
+  Row flows(std::uint64_t count, std::uint64_t burst, double goal) const {
+    const std::string name = burst != 0
+                                 ? std::to_string(burst) + " of " + std::to_string(count) + " burst"
+                                 : std::to_string(count) + (count == 1 ? " flow" : " flows");
+    return {name,
+            {"epoll + recv",
+             {bin + "/bench_loop_epoll", amount(), "flows=" + std::to_string(count)},
+             sender(count, burst)},
+            {"landfall prompt", receiver("prompt", count), sender(count, burst)},
+            goal,
+            0};
+  }
+  Row against(const std::string& tool, const std::string& mode, double cpu_goal,
+              const std::string& way = "") const {
+    Command command{scripts + "/" + tool, std::to_string(bytes)};
+    if (!way.empty()) command.push_back(way);
+    return {way.empty() ? tool : tool + " " + way,
+            {tool, command},
+            {"landfall " + mode, receiver(mode), sender()},
+            1.2,
+            cpu_goal};
+  }
+
+  std::vector<Row> rows() const {
+    return {loop("walk: prompt", "loop_walk", "prompt", 1.0, 0.75),
+            loop("walk: held", "loop_walk", "held", 0, 1.03),
+            loop("hot: prompt", "loop_hot", "prompt", 0, 1.05),
+            loop("post", "loop_post", "post", 1.0, 0),
+            flows(1, 0, 0),
+            flows(100, 0, 0),
+            flows(1'000, 0, 0),
+            flows(10'000, 0, 0.95),
+            flows(10'000, 100, 0.95),
+            against("iperf3", "prompt", 0),
+            against("ucx", "post", 0.6),
+            against("libfabric", "post", 0.5, "fi_msg_bw"),
+            against("libfabric", "post", 0.5, "fi_rdm_tagged_bw")};
+  }
+
+  void run_row(const Row& row, Report& report) const {
+    std::vector<Sample> samples[2];
+    for (std::uint64_t pair = 0; pair < pairs; ++pair) {
+      for (int i = 0; i < 2; ++i) {
+        const Answer answer = measure(i == 0 ? row.other : row.landfall);
+        if (!answer.why_not.empty()) return report.absent(row, answer.why_not);
+        const double gb = field(answer.json, "bytes") / 1e9;
+        samples[i].push_back(
+            {gb / field(answer.json, "seconds"), field(answer.json, "cpu_seconds") / gb});
+      }
+    }
+    report.pairs(row, samples[0], samples[1]);
+  }
+
+  void idle_memory(Report& report) const {
+    constexpr std::uint64_t kFlows = 10'001;
+    const Answer answer = measure({"", receiver("idle", kFlows), sender(kFlows)});
+    if (!answer.why_not.empty()) return report.absent({"idle flow", {}, {}}, answer.why_not);
+    report.number("user memory per idle flow", field(answer.json, "bytes_per_flow"), "bytes", 4096);
+  }
+
+  void completion_cost(Report& report) const {
+    const std::string file = out + "/completion_cost.json";
+    Process costs{
+        {bin + "/completion_cost", "--benchmark_out=" + file, "--benchmark_out_format=json"}};
+    while (costs.line(120)) {
+    }
+    if (costs.wait() != 0) return report.absent({"completion_cost", {}, {}}, "not built");
+    std::stringstream all;
+    all << std::ifstream{file}.rdbuf();
+    const std::string json = all.str();
+    const auto each = [&](const char* name) {
+      const auto at = json.find(name);
+      return at == std::string::npos ? NAN : field(json.substr(at), "ns_each");
+    };
+    report.number("completion, one thread", each("BM_PollAndRelease/flows:1/"), "ns", 15);
+    report.number("completion, release on another", each("BM_ReleaseOnAnotherThread"), "ns", 40);
+  }
+
+  bool wanted(const std::string& name) const { return name.compare(0, only.size(), only) == 0; }
+
+  std::string bin, scripts, out, engine, only;
+  std::uint64_t pairs, bytes;
+};
+
+}  // namespace
+
+int main(int count, char** values) {
+  const bench::Arguments arguments{count, values};
+  const Bench all{arguments};
+  Report report{all.out};
+  if (all.wanted("completion")) all.completion_cost(report);
+  for (const Row& row : all.rows()) {
+    if (all.wanted(row.name)) all.run_row(row, report);
+  }
+  if (all.wanted("idle flow")) all.idle_memory(report);
+}

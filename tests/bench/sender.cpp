@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sender of every row: port=N bytes=N [flows=N] [burst=N]. Connects, waits for a line on
+// standard input, sends.
+//   one flow       1 MiB at a time
+//   several flows  in turn, 16 KiB each; burst: of `flows`, `burst` neighbours at once send 256 KiB
+//                  each, then the next ones
+#include <netinet/tcp.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "harness.hpp"
+
+namespace {
+
+constexpr std::size_t kTurn = 16 * 1024;
+constexpr std::size_t kBurst = 256 * 1024;
+
+int connect_to(std::uint16_t port, bool small_buffer) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  // Ten thousand flows at full buffers would be limited by tcp_mem, not by the receiver.
+  const int buffer_bytes = 512 * 1024;
+  if (small_buffer) ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer_bytes, sizeof buffer_bytes);
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  at.sin_port = htons(port);
+  if (::connect(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0) bench::die("connect");
+  return fd;
+}
+
+/// The receiver closes when it has had enough: that ends the sender.
+void check(ssize_t sent) {
+  if (sent >= 0 || errno == EAGAIN) return;
+  if (errno == ECONNRESET || errno == EPIPE) std::exit(0);
+  bench::die("send");
+}
+
+void send_stream(int fd, const char* data, std::uint64_t bytes) {
+  while (bytes > 0) {
+    const ssize_t sent =
+        ::send(fd, data, std::min<std::uint64_t>(bytes, bench::kMessage), MSG_NOSIGNAL);
+    check(sent);
+    bytes -= static_cast<std::uint64_t>(sent);
+  }
+}
+
+/// Sends `each` bytes on every flow of [begin, end), in turns; a flow whose peer is behind waits.
+void send_round(const std::vector<int>& flows, std::size_t begin, std::size_t end,
+                std::uint64_t each, const char* data) {
+  std::vector<std::pair<int, std::uint64_t>> left;
+  for (std::size_t i = begin; i < end; ++i) left.emplace_back(flows[i], each);
+  while (!left.empty()) {
+    bool stuck = true;
+    for (auto& [fd, bytes] : left) {
+      const ssize_t sent =
+          ::send(fd, data, std::min<std::uint64_t>(bytes, kTurn), MSG_DONTWAIT | MSG_NOSIGNAL);
+      check(sent);
+      if (sent > 0) bytes -= static_cast<std::uint64_t>(sent);
+      stuck = stuck && sent <= 0;
+    }
+    std::erase_if(left, [](const auto& flow) { return flow.second == 0; });
+    if (stuck && !left.empty()) {
+      pollfd writable{.fd = left.front().first, .events = POLLOUT, .revents = 0};
+      ::poll(&writable, 1, -1);
+    }
+  }
+}
+
+}  // namespace
+
+int main(int count, char** values) {
+  const bench::Arguments arguments{count, values};
+  const std::uint64_t bytes = arguments.number("bytes", 4ull << 30);
+  const std::size_t flows = arguments.number("flows", 1);
+  const std::size_t burst = arguments.number("burst", 0);
+  bench::raise_descriptor_limit(flows + 64);
+  bench::pin(0);
+  std::string pages;
+  const char* const data = bench::region(bench::kMessage, pages);
+  std::vector<int> sockets;
+  for (std::size_t i = 0; i < flows; ++i) {
+    sockets.push_back(
+        connect_to(static_cast<std::uint16_t>(arguments.number("port", 0)), flows > 1));
+  }
+  if (std::getchar() == EOF) return 1;
+  if (flows == 1) {
+    send_stream(sockets[0], data, bytes);
+  } else if (burst == 0) {
+    send_round(sockets, 0, flows, (bytes + flows - 1) / flows, data);
+  } else {
+    std::uint64_t sent = 0;
+    for (std::size_t at = 0; sent < bytes; at = (at + burst) % flows) {
+      const std::size_t end = std::min(at + burst, flows);
+      send_round(sockets, at, end, kBurst, data);
+      sent += (end - at) * kBurst;
+    }
+  }
+  // Until the receiver has had enough and closes.
+  char byte;
+  for (const int fd : sockets) ::shutdown(fd, SHUT_WR);
+  while (::recv(sockets.front(), &byte, 1, 0) > 0) {
+  }
+}
