@@ -163,15 +163,28 @@ void reuse_early(landfall_queue* queue, Records& records) {
   }
 }
 
-void note_out(landfall_queue*, Records& records) {
+// CLOSED of flows whose Buffers are out still, in the mutant that frees their pages.
+std::vector<landfall_record> g_late;
+
+void note_out_and_close_late(landfall_queue*, Records& records) {
   const std::lock_guard lock{g_early_mutex};
-  for (const landfall_record& record : records)
+  for (const landfall_record& record : records) {
     if (record.kind == LANDFALL_DATA) g_out.push_back(return_of(record));
+    if (record.kind == LANDFALL_CLOSED) g_late.push_back(record);
+  }
+  std::erase_if(records, [](const auto& record) { return record.kind == LANDFALL_CLOSED; });
+  std::erase_if(g_late, [&](const landfall_record& closed) {
+    const bool held = std::any_of(g_early.begin(), g_early.end(), [&](const landfall_return& one) {
+      return one.flow == closed.flow;
+    });
+    if (!held) records.push_back(closed);
+    return !held;
+  });
 }
 
 /// The kernel frees all pages of a socket that is closed: so it looks if flow_close closes at once.
 void close_socket_at_once(landfall_transport_ops& ops) {
-  ops.poll = edited_poll<note_out>;
+  ops.poll = edited_poll<note_out_and_close_late>;
   ops.give_back = give_back_unless_early;
   ops.flow_close = [](landfall_queue* queue, landfall_flow* flow, std::int32_t reset) {
     const std::lock_guard lock{g_early_mutex};
