@@ -77,36 +77,35 @@ set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_ENABLE_COMPONENT_DEPENDS ON)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${PROJECT_BINARY_DIR}/sdk)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)  # the C++ API may change with each 0.x: exactly this one
+set(CPACK_ADD_LDCONFIG_CALL OFF)  # the trigger does it
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_COMPONENT_DEV_DEPENDS runtime)
 set(CPACK_COMPONENT_TOOLS_DEPENDS runtime)
 
+set(landfall_about
+"landfall receives network data into memory that the application names: host
+pages, huge pages or a dma-buf. It picks the best receive path that the host
+has and says for every byte whether it was copied.
+")
+
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_NAME ${landfall_deb_runtime})
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_CONTROL_EXTRA ${PROJECT_SOURCE_DIR}/sdk/cmake/deb/triggers)
 set(CPACK_COMPONENT_RUNTIME_DESCRIPTION "unified zero-copy receive - shared library
- landfall receives network data into memory that the application names: host
- pages, huge pages or a dma-buf. It picks the best receive path that the host
- has and says for every byte whether it was copied.
- .
- This package holds the shared library.")
+${landfall_about}
+This package holds the shared library.")
 
 set(CPACK_DEBIAN_DEV_PACKAGE_NAME ${landfall_deb_dev})
 set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
 set(CPACK_COMPONENT_DEV_DESCRIPTION "unified zero-copy receive - development files
- landfall receives network data into memory that the application names: host
- pages, huge pages or a dma-buf. It picks the best receive path that the host
- has and says for every byte whether it was copied.
- .
- This package holds the headers, the CMake package and the pkg-config file.")
+${landfall_about}
+This package holds the headers, the CMake package and the pkg-config file.")
 
 set(CPACK_DEBIAN_TOOLS_PACKAGE_NAME ${landfall_deb_tools})
 set(CPACK_DEBIAN_TOOLS_PACKAGE_SECTION net)
 set(CPACK_DEBIAN_TOOLS_PACKAGE_SHLIBDEPS ON)
 set(CPACK_COMPONENT_TOOLS_DESCRIPTION "unified zero-copy receive - command-line tools
- landfall receives network data into memory that the application names: host
- pages, huge pages or a dma-buf. It picks the best receive path that the host
- has and says for every byte whether it was copied.
- .
- This package holds the landfall command.")
+${landfall_about}
+This package holds the landfall command.")
 include(CPack)
