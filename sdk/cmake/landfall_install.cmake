@@ -32,14 +32,6 @@ install(FILES ${PROJECT_BINARY_DIR}/landfall.pc
 
 if(TARGET landfall_cli)
   set(landfall_components runtime dev tools)
-  # Made by the command from its own table.
-  add_custom_command(OUTPUT ${PROJECT_BINARY_DIR}/completion/landfall
-    COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/completion
-    COMMAND sh -c "$<TARGET_FILE:landfall_cli> completion bash >completion/landfall"
-    WORKING_DIRECTORY ${PROJECT_BINARY_DIR} DEPENDS landfall_cli VERBATIM)
-  add_custom_target(landfall_completion ALL DEPENDS ${PROJECT_BINARY_DIR}/completion/landfall)
-  install(FILES ${PROJECT_BINARY_DIR}/completion/landfall
-    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT tools)
 else()
   set(landfall_components runtime dev)
 endif()

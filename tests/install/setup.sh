@@ -7,9 +7,8 @@ setup=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/bin"
-for tool in bash env id grep printf cat; do ln -s "$(command -v $tool)" "$work/bin/$tool"; done
-# The link goes first: writing through it would overwrite the machine's own program.
-fake() { rm -f "$work/bin/$1"; printf '#!%s/bin/bash\n%s\n' "$work" "$2" >"$work/bin/$1"; chmod +x "$work/bin/$1"; }
+for tool in bash env grep printf cat; do ln -s "$(command -v $tool)" "$work/bin/$tool"; done
+fake() { printf '#!%s/bin/bash\n%s\n' "$work" "$2" >"$work/bin/$1"; chmod +x "$work/bin/$1"; }
 run() { PATH=$work/bin "$work/bin/bash" "$setup" "$@" >"$work/out" 2>&1; }
 fail() { echo "$1"; cat "$work/out"; [ ! -e "$work/calls" ] || cat "$work/calls"; exit 1; }
 fake id 'echo 0'

@@ -11,6 +11,9 @@ sound() {
     "$root"/backends/transport/tcp
   echo '#include <cstdint>' >"$root/sdk/include/landfall/base/a.hpp"
   echo '#include "landfall/base/a.hpp"' >"$root/sdk/src/transport/t.cpp"
+  mkdir "$root/backends/transport/rdma"
+  touch "$root"/backends/transport/{rdma,tcp}/{plugin.cpp,queue.hpp}
+  echo '#include "tcp/queue.hpp"' >"$root/backends/transport/tcp/queue.cpp"
   echo '#include "landfall/abi/backend.h"' >"$root/backends/transport/tcp/plugin.cpp"
 }
 refused() {  # refused WHAT FILE LINE
@@ -25,6 +28,7 @@ refused "sideways include" sdk/src/memory/m.cpp '#include "nic/n.hpp"'
 refused "private header in a public one" sdk/include/landfall/base/a.hpp '#include "base/core.hpp"'
 refused "vendor header in a public one" sdk/include/landfall/base/a.hpp '#include <liburing.h>'
 refused "core's header in a backend" backends/transport/tcp/plugin.cpp '#include "base/core.hpp"'
+refused "another backend's header" backends/transport/tcp/plugin.cpp '#include "rdma/queue.hpp"'
 refused "backend's name in the core" sdk/src/transport/t.cpp 'bool f(S s) { return s == "tcp"; }'
 rm -rf "${root:?}"/*
 mkdir -p "$root"/sdk/include/landfall "$root"/sdk/src "$root"/backends
