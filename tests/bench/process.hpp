@@ -25,6 +25,7 @@ class Process {
     pid_ = ::fork();
     if (pid_ == 0) {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      ::setpgid(0, 0);
       ::dup2(in[0], 0);
       ::dup2(out[1], 1);
       ::execvp(arguments[0], arguments.data());
@@ -37,6 +38,7 @@ class Process {
   }
   ~Process() {
     if (pid_ > 0) {
+      ::kill(-pid_, SIGKILL);  // what it started too
       ::kill(pid_, SIGKILL);
       ::waitpid(pid_, nullptr, 0);
     }

@@ -16,15 +16,16 @@ serve() {
   "$measure" "$work/cpu" taskset -c 1 "$@" >"$work/server" 2>&1 &
   server=$!
 }
-# send COMMAND...: the sender, on processor 0; tried again until the receiver listens.
+# send COMMAND...: the sender, on processor 0; tried again while the receiver does not listen yet.
 send() {
   local try
   for try in $(seq 50); do
-    if taskset -c 0 "$@" >"$work/client" 2>"$work/client.err"; then
+    if timeout 60 taskset -c 0 "$@" >"$work/client" 2>"$work/client.err"; then
       wait "$server" || true
       server=
       return
     fi
+    kill -0 "$server" 2>/dev/null || break
     sleep 0.1
   done
   echo "failed: $* ($(tail -n 1 "$work/client.err"))"
