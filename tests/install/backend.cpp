@@ -3,6 +3,7 @@
 #include "landfall/abi/authoring.hpp"
 #include "landfall/abi/export.h"
 
-extern "C" LANDFALL_API const landfall_backend* landfall_backend_query(std::uint32_t) {
+extern "C" LANDFALL_API const landfall_backend* landfall_backend_query(std::uint32_t,
+                                                                       std::uint32_t) {
   return nullptr;
 }
