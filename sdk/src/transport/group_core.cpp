@@ -4,6 +4,7 @@
 #include <net/if.h>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "landfall/base/units.hpp"
@@ -193,13 +194,22 @@ Result<void> GroupCore::open_queue(const GroupOptions& options, std::uint32_t in
       code != LANDFALL_ERRC_ok) {
     return backend_error("transport queue_open", code, why);
   }
-  Result<std::unique_ptr<QueueCore>> core = QueueCore::make(setup);
+  std::unique_ptr<Receiver> receiver;
+  Result<std::unique_ptr<QueueCore>> core = [&]() -> Result<std::unique_ptr<QueueCore>> {
+    try {
+      LANDFALL_TRY(std::unique_ptr<QueueCore> made, QueueCore::make(setup));
+      receiver.reset(new Receiver{made.get()});
+      return made;
+    } catch (const std::bad_alloc&) {
+      return Error{Errc::no_memory, "Group::open", ReasonCode::out_of_memory};
+    }
+  }();
   if (!core) {
     ops_->queue_stop(setup.queue);
     ops_->queue_close(setup.queue);
     return core.error();
   }
-  receivers_.push_back(std::unique_ptr<Receiver>{new Receiver{core->get()}});
+  receivers_.push_back(std::move(receiver));  // reserved in bind()
   queues_.push_back(std::move(*core));
   open_queues_.fetch_add(1, std::memory_order_relaxed);
   return {};
