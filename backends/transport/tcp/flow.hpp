@@ -68,7 +68,8 @@ struct alignas(16) Flow {
   bool cancelling = false;  // io_uring: ... and shall end
   bool readable = false;    // recv: the last call did not empty the socket
   bool last_bytes = false;  // recv: FIN, RST or urgent data was seen, read until the end
-  enum class Listed : std::uint8_t { no, runnable, starved, done };
+  bool served = true;       // io_uring: got bytes since it last waited for a slot
+  enum class Listed : std::uint8_t { no, runnable, first, starved, done };
   Listed listed = Listed::no;
 
   Flow* previous = nullptr;  // in the list that `listed` names

@@ -108,6 +108,7 @@ void Queue::received(Flow& flow, std::uint32_t slot, std::uint32_t length) {
 }
 
 void Queue::posted(Flow& flow, std::uint64_t length) {
+  if (flow.closing || flow.ended) return;
   Request& post = flow.requests.front();
   post.done += length;
   if (post.done < post.length) return;
@@ -311,6 +312,7 @@ landfall_errc Queue::request(Flow& flow, const Request& request) {
 
 void Queue::unlist(Flow& flow) noexcept {
   if (flow.listed == Flow::Listed::runnable) runnable_.remove(flow);
+  if (flow.listed == Flow::Listed::first) first_.remove(flow);
   if (flow.listed == Flow::Listed::starved) starved_.remove(flow);
   if (flow.listed == Flow::Listed::done) done_.remove(flow);
 }

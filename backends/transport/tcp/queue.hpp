@@ -84,6 +84,7 @@ class Queue {
   void failed(Flow& flow, int number);
   /// A closing flow may have become quiet.
   void finish_if_quiet(Flow& flow) noexcept;
+  void unlist(Flow& flow) noexcept;
   int fault(const char* site) const noexcept { return authoring::fault(setup_.host, site); }
 
   Flow* newest() const noexcept { return newest_; }
@@ -94,6 +95,7 @@ class Queue {
   QueueSetup setup_;
   SlotPool pool_;
   FlowList runnable_{Flow::Listed::runnable};
+  FlowList first_{Flow::Listed::first};      // starved, asked again, and again found no slot
   FlowList starved_{Flow::Listed::starved};  // had no slot to receive into
 
  private:
@@ -102,7 +104,6 @@ class Queue {
                  std::uint32_t reason);
   void answer_requests(Flow& flow);
   void emit_closed();
-  void unlist(Flow& flow) noexcept;
   void destroy(Flow& flow) noexcept;
 
   std::span<landfall_record> out_;

@@ -302,9 +302,10 @@ TEST_P(Tcp, LeavesThePostedTargetAloneAfterTheEnd) {
     std::memset(bytes, 0xee, stream.targets[0].size_bytes);
     stream.to_send = 500'000;
     core.step(stream);
-    core.shut();
-    EXPECT_EQ(bytes[0], 0xee);
-    stream.peer.reset();
+    if (way < 2) {
+      for (int i = 0; i < 5; ++i) core.poll_once();
+    }
+    for (std::uint64_t i = 0; i < 500'000; ++i) ASSERT_EQ(bytes[i], 0xee) << i;
   }
 }
 

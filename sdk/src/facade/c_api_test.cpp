@@ -42,6 +42,7 @@ class CApi : public ::testing::Test {
   void open() {
     landfall_group_options_t options = LANDFALL_GROUP_OPTIONS_INIT;
     options.transports = "devmem-model";
+    landfall_decision_free(std::exchange(decision_, nullptr));
     ASSERT_EQ(landfall_group_open(context_, &options, &region_, &group_, &decision_, &error_),
               LANDFALL_ERRC_ok)
         << error_.text;

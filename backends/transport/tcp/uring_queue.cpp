@@ -1,0 +1,507 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine on io_uring: one multishot receive per flow into a short ring of provided slots,
+// newest first, so that bytes land where the cache is warm; post() is one receive straight into its
+// target.
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <deque>
+#include <vector>
+
+#include "landfall/base/limits.hpp"
+#include "tcp/queue.hpp"
+#include "tcp/uring_ring.hpp"
+
+namespace landfall::tcp {
+namespace {
+
+constexpr std::uint32_t kEntries = 256;
+constexpr std::uint32_t kCompletions = 4096;
+// The ring holds about as many bytes of extents as stay in a core's cache: the fewer bytes an
+// extent has, the longer the ring, so that many small flows do not run dry at every turn.
+constexpr std::uint32_t kRingBytes = 512u << 10;
+constexpr std::uint32_t kRingSlots = 8;
+constexpr std::uint32_t kRingSlotsMax = 256;
+
+// user_data: a Flow's address and, in its low bits, what was asked of it; or one of these.
+constexpr std::uint64_t kReceive = 0;
+constexpr std::uint64_t kPost = 1;
+constexpr std::uint64_t kKindMask = 15;
+constexpr std::uint64_t kControl = 2;
+constexpr std::uint64_t kCancel = 3;
+
+struct Completion {
+  std::uint64_t user_data;
+  std::int32_t result;
+  std::uint32_t flags;
+};
+
+class UringQueue final : public Queue {
+ public:
+  explicit UringQueue(const QueueSetup& setup) : Queue{setup} {}
+  ~UringQueue() override { stop(); }
+
+  landfall_errc open(landfall_why* why);
+  void stop() noexcept override;
+  int wait_fd() noexcept override;
+  landfall_errc wait(int control_fd, std::uint64_t timeout_ns, std::int32_t* ret_control) override;
+
+ private:
+  landfall_errc start(Flow& flow, landfall_why* why) override;
+  void run(Flow& flow) noexcept override;
+  void halt(Flow& flow) noexcept override;
+  landfall_errc settle(Flow& flow) override;
+  landfall_errc receive() override;
+  landfall_errc engine_arm(std::uint32_t* armed) override;
+  std::uint32_t slots_lent() const noexcept override { return lent_; }
+
+  landfall_errc enable();
+  landfall_errc enter();
+  bool is_due() noexcept;
+  bool is_starving() const noexcept { return !first_.empty() || !starved_.empty(); }
+  void prepare() noexcept;
+  void provide() noexcept;
+  bool request_bytes(Flow& flow) noexcept;
+  bool request_cancel(Flow& flow) noexcept;
+  void take_completions();
+  void on_completion(const Completion& completion);
+  void on_receive(Flow& flow, const Completion& completion);
+  void on_post(Flow& flow, std::int32_t result);
+  void on_error(Flow& flow, std::int32_t result);
+  void stash_completions();
+  bool reap_all() noexcept;
+
+  UringRing ring_;
+  bool enabled_ = false;
+  pid_t issuer_ = 0;
+  bool bundles_ = false;
+  bool ring_fixed_ = false;
+  std::uint32_t ring_min_ = kRingSlots, ring_max_ = kRingSlots;
+  std::uint32_t lent_ = 0;                // slots in the provided ring
+  std::vector<std::uint32_t> lent_slot_;  // by buffer id
+  std::uint32_t extent_sum_ = 0;          // sixteen times the moving average of an extent's bytes
+  std::uint32_t singles_ = 0;             // land() and post() receives in flight
+  std::deque<Completion> stash_;          // taken out of the ring while waiting for another one
+  bool control_armed_ = false;
+  Fd event_fd_;
+  bool no_event_fd_ = false;
+};
+
+Flow* flow_in(std::uint64_t user_data) noexcept {
+  return reinterpret_cast<Flow*>(user_data & ~kKindMask);
+}
+
+bool is_terminal(const Completion& completion) noexcept {
+  return (completion.flags & IORING_CQE_F_MORE) == 0;
+}
+
+landfall_errc UringQueue::open(landfall_why* why) {
+  const std::uint32_t slots = pool_.slots();
+  std::uint32_t asked = setup_.options.ring_slots;
+  if (asked == 0) asked = setup_.spec.ring_slots;
+  ring_fixed_ = asked != 0;
+  // Half of the slots at most; and few enough that single bytes cannot run far beyond their excess.
+  ring_max_ = std::min({slots / 2, ring_fixed_ ? asked : kRingSlotsMax,
+                        std::max(pool_.slot_bytes() / 128, kRingSlots)});
+  ring_min_ = std::min(ring_max_, ring_fixed_ ? asked : kRingSlots);
+  extent_sum_ = 16 * pool_.slot_bytes();
+  const std::uint32_t buffers = std::bit_ceil(ring_max_);
+  if (const auto code = ring_.open(setup_.host, kEntries, kCompletions, buffers, why);
+      code != LANDFALL_ERRC_ok) {
+    return code;
+  }
+  lent_slot_.resize(buffers);
+  bundles_ = setup_.options.bundles && ring_.has_bundles();
+  return LANDFALL_ERRC_ok;
+}
+
+landfall_errc UringQueue::enable() {
+  if (enabled_) return LANDFALL_ERRC_ok;
+  if (const int code = ring_.enable(); code < 0) return authoring::errc_of(-code);
+  enabled_ = true;
+  issuer_ = ::gettid();
+  return LANDFALL_ERRC_ok;
+}
+
+// ---- requests
+// ------------------------------------------------------------------------------------
+
+landfall_errc UringQueue::start(Flow& flow, landfall_why* why) {
+  // A receive on a non-blocking socket ends with EAGAIN where it should wait (REQ_F_NOWAIT,
+  // io_uring/rw.c and io_uring.c, Linux 6.1). detach() puts the flag back.
+  if ((flow.file_flags & O_NONBLOCK) != 0) {
+    int number = fault("fcntl");
+    if (number == 0 && ::fcntl(flow.socket.get(), F_SETFL, flow.file_flags & ~O_NONBLOCK) != 0)
+      number = errno;
+    if (number != 0) return authoring::refuse_os(why, "fcntl", LANDFALL_REASON_none, number);
+  }
+  run(flow);
+  return LANDFALL_ERRC_ok;
+}
+
+void UringQueue::run(Flow& flow) noexcept {
+  if (flow.wants_bytes() && !flow.in_flight && flow.listed == Flow::Listed::no)
+    runnable_.push(flow);
+}
+
+void UringQueue::halt(Flow& flow) noexcept {
+  if (flow.listed != Flow::Listed::done) unlist(flow);
+  if (flow.in_flight && !flow.cancelling) request_cancel(flow);
+}
+
+/// The slots that came back last go into the ring first.
+void UringQueue::provide() noexcept {
+  const std::uint32_t extent = std::max(extent_sum_ / 16, 1u);
+  const std::uint32_t want = std::clamp(kRingBytes / extent, ring_min_, ring_max_);
+  while (lent_ < want && pool_.free_slots() != 0) {
+    const std::uint32_t slot = pool_.take();
+    const std::uint16_t id =
+        ring_.add_buffer(setup_.region + pool_.offset_of(slot), pool_.slot_bytes());
+    lent_slot_[id] = slot;
+    ++lent_;
+  }
+  ring_.publish_buffers();
+}
+
+bool UringQueue::request_bytes(Flow& flow) noexcept {
+  io_uring_sqe* sqe = ring_.request();
+  if (sqe == nullptr) return false;
+  const int fd = flow.socket.get();
+  const auto address = reinterpret_cast<std::uint64_t>(&flow);
+  if (!flow.demand) {
+    io_uring_prep_recv_multishot(sqe, fd, nullptr, 0, 0);
+    if (bundles_) sqe->ioprio |= IORING_RECVSEND_BUNDLE;
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe->user_data = address | kReceive;
+  } else {
+    const Request& request = flow.requests.front();
+    const std::uint64_t left = request.length - request.done;
+    if (request.target == nullptr) {
+      const auto most = std::min<std::uint64_t>(left, pool_.slot_bytes());
+      io_uring_prep_recv(sqe, fd, nullptr, most, 0);
+      sqe->flags |= IOSQE_BUFFER_SELECT;
+      sqe->user_data = address | kReceive;
+    } else {
+      io_uring_prep_recv(sqe, fd, request.target + request.done, std::min(left, kPostBytesMax),
+                         MSG_WAITALL);
+      sqe->user_data = address | kPost;
+    }
+    ++singles_;
+  }
+  flow.in_flight = true;
+  return true;
+}
+
+bool UringQueue::request_cancel(Flow& flow) noexcept {
+  if (!ring_.is_open()) return false;
+  io_uring_sqe* sqe = ring_.request();
+  if (sqe == nullptr) return false;
+  const bool post =
+      flow.demand && !flow.requests.empty() && flow.requests.front().target != nullptr;
+  io_uring_prep_cancel64(sqe, reinterpret_cast<std::uint64_t>(&flow) | (post ? kPost : kReceive),
+                         0);
+  sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  sqe->user_data = kCancel;
+  flow.cancelling = true;
+  return true;
+}
+
+/// Slots for the kernel, and receives for the flows that have none.
+void UringQueue::prepare() noexcept {
+  provide();
+  while (!runnable_.empty()) {
+    Flow& flow = *runnable_.front();
+    if (!request_bytes(flow)) return;
+    runnable_.remove(flow);
+  }
+  // Not more of those that found the ring empty than there are slots now. The first of them may
+  // take all: the others come before everyone else the next time.
+  for (std::uint32_t left = lent_; left > 0; --left) {
+    FlowList& list = first_.empty() ? starved_ : first_;
+    if (list.empty() || !request_bytes(*list.front())) return;
+    list.pop().served = false;
+  }
+}
+
+// ---- completions
+// ---------------------------------------------------------------------------------
+
+bool UringQueue::is_due() noexcept {
+  return ring_.has_unsubmitted() || !runnable_.empty() || ring_.kernel_wants_entry() ||
+         (is_starving() && (lent_ != 0 || pool_.free_slots() != 0));
+}
+
+landfall_errc UringQueue::enter() {
+  const int code = ring_.enter();
+  if (code >= 0 || code == -EINTR || code == -EAGAIN || code == -EBUSY || code == -ETIME)
+    return LANDFALL_ERRC_ok;
+  return authoring::errc_of(-code);
+}
+
+landfall_errc UringQueue::receive() {
+  if (const auto code = enable(); code != LANDFALL_ERRC_ok) return code;
+  take_completions();
+  if (told() != 0 || !is_due()) return LANDFALL_ERRC_ok;
+  prepare();
+  const landfall_errc code = enter();
+  take_completions();
+  return code;
+}
+
+void UringQueue::take_completions() {
+  while (room() && !stash_.empty()) {
+    const Completion completion = stash_.front();
+    stash_.pop_front();
+    on_completion(completion);
+  }
+  while (room()) {
+    const io_uring_cqe* cqe = ring_.peek();
+    if (cqe == nullptr) return;
+    const Completion completion{cqe->user_data, cqe->res, cqe->flags};
+    ring_.done_with_one();
+    on_completion(completion);
+  }
+}
+
+void UringQueue::on_completion(const Completion& completion) {
+  if (completion.user_data == kControl) {
+    control_armed_ = false;
+    return;
+  }
+  if (completion.user_data == kCancel) return;
+  Flow& flow = *flow_in(completion.user_data);
+  const bool terminal = is_terminal(completion);
+  if (terminal) {
+    flow.in_flight = false;
+    flow.cancelling = false;
+    if (flow.demand) --singles_;
+  }
+  const std::uint64_t kind = completion.user_data & kKindMask;
+  if (kind == kPost) {
+    on_post(flow, completion.result);
+  } else {
+    on_receive(flow, completion);
+  }
+  if (!terminal) return;
+  if (flow.closing) return finish_if_quiet(flow);
+  // One that got bytes to the end of the ring (a bundle, a land) stands behind those that got none.
+  const bool took_slots = completion.result > 0 && kind == kReceive;
+  if (completion.result != -ENOBUFS && !took_slots) return run(flow);
+  if (flow.wants_bytes() && flow.listed == Flow::Listed::no)
+    (flow.served ? starved_ : first_).push(flow);
+}
+
+void UringQueue::on_receive(Flow& flow, const Completion& completion) {
+  if ((completion.flags & IORING_CQE_F_BUFFER) != 0) {
+    // A bundle names its first buffer; the others follow it in the ring.
+    std::uint32_t id = completion.flags >> IORING_CQE_BUFFER_SHIFT;
+    auto left = static_cast<std::uint32_t>(std::max(completion.result, 0));
+    do {
+      const std::uint32_t slot = lent_slot_[id++ & ring_.buffer_mask()];
+      --lent_;
+      const std::uint32_t length = std::min(left, pool_.slot_bytes());
+      left -= length;
+      if (length == 0) {
+        pool_.put(slot);
+      } else {
+        flow.served = true;
+        extent_sum_ += length - extent_sum_ / 16;
+        received(flow, slot, length);
+      }
+    } while (left != 0);
+  }
+  if (completion.result == 0) {
+    ended(flow);
+  } else if (completion.result < 0) {
+    on_error(flow, completion.result);
+  }
+}
+
+void UringQueue::on_post(Flow& flow, std::int32_t result) {
+  if (result > 0) {
+    posted(flow, static_cast<std::uint64_t>(result));
+  } else if (result == 0) {
+    ended(flow);
+  } else {
+    on_error(flow, result);
+  }
+}
+
+void UringQueue::on_error(Flow& flow, std::int32_t result) {
+  switch (result) {
+    case -ENOBUFS:    // the provided ring was empty
+    case -ECANCELED:  // paused, choked, closing or settling
+    case -EINTR:
+    case -EAGAIN:
+      return;
+    default:
+      failed(flow, -result);
+  }
+}
+
+// ---- sleep
+// ---------------------------------------------------------------------------------------
+
+landfall_errc UringQueue::engine_arm(std::uint32_t* armed) {
+  if (const auto code = enable(); code != LANDFALL_ERRC_ok) return code;
+  if (event_fd_) {
+    // Cleared first: what comes after this signals again.
+    std::uint64_t count = 0;
+    [[maybe_unused]] const ssize_t drained = ::read(event_fd_.get(), &count, sizeof count);
+    if (is_due()) {
+      prepare();
+      if (const auto code = enter(); code != LANDFALL_ERRC_ok) return code;
+    }
+  }
+  if (!stash_.empty() || ring_.has_completion() || no_event_fd_) *armed |= LANDFALL_ARM_READY;
+  if (is_starving() && lent_ == 0 && pool_.free_slots() == 0) *armed |= LANDFALL_ARM_WANTS_RETURNS;
+  return LANDFALL_ERRC_ok;
+}
+
+int UringQueue::wait_fd() noexcept {
+  // Not the ring's own descriptor: epoll on it is not woken by work that waits for its thread
+  // (DEFER_TASKRUN; io_req_local_work_add signals the eventfd only, io_uring/io_uring.c,
+  // Linux 6.1).
+  if (event_fd_ || no_event_fd_) return event_fd_.get();
+  Fd event_fd{fault("eventfd") != 0 ? -1 : ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  if (event_fd && ring_.register_eventfd(event_fd.get()) == 0) {
+    event_fd_ = std::move(event_fd);
+  } else {
+    no_event_fd_ = true;
+  }
+  return event_fd_.get();
+}
+
+landfall_errc UringQueue::wait(int control_fd, std::uint64_t timeout_ns,
+                               std::int32_t* ret_control) {
+  *ret_control = 0;
+  if (const auto code = enable(); code != LANDFALL_ERRC_ok) return code;
+  prepare();
+  if (!control_armed_ && control_fd >= 0) {
+    // A single shot looks when it is armed: it behaves as if level-triggered.
+    if (io_uring_sqe* sqe = ring_.request(); sqe != nullptr) {
+      io_uring_prep_poll_add(sqe, control_fd, POLLIN);
+      sqe->user_data = kControl;
+      control_armed_ = true;
+    }
+  }
+  const int code = ring_.enter_and_wait(timeout_ns);
+  if (control_armed_ && ring_.completion_waits(kControl)) *ret_control = 1;
+  if (code >= 0 || code == -ETIME || code == -EINTR || code == -EAGAIN || code == -EBUSY)
+    return LANDFALL_ERRC_ok;
+  return authoring::errc_of(-code);
+}
+
+// ---- the end
+// -------------------------------------------------------------------------------------
+
+void UringQueue::stash_completions() {
+  while (const io_uring_cqe* cqe = ring_.peek()) {
+    stash_.push_back({cqe->user_data, cqe->res, cqe->flags});
+    ring_.done_with_one();
+  }
+}
+
+landfall_errc UringQueue::settle(Flow& flow) {
+  if (const auto code = enable(); code != LANDFALL_ERRC_ok) return code;
+  const auto is_its = [&flow](const Completion& completion) {
+    return completion.user_data > kKindMask && flow_in(completion.user_data) == &flow;
+  };
+  const auto is_last = [&](const Completion& completion) {
+    return is_its(completion) && is_terminal(completion);
+  };
+  if (flow.in_flight) {
+    stash_completions();
+    if (!flow.cancelling && !request_cancel(flow)) return LANDFALL_ERRC_io;
+    while (std::none_of(stash_.begin(), stash_.end(), is_last)) {
+      const int code = ring_.enter_and_wait(UINT64_MAX);
+      stash_completions();
+      if (code < 0 && code != -EINTR && code != -EAGAIN && code != -EBUSY && code != -ETIME)
+        return authoring::errc_of(-code);
+    }
+  }
+  for (const Completion& completion : stash_) {
+    if (!is_its(completion)) continue;
+    if (completion.result > 0) return LANDFALL_ERRC_busy;
+    if (completion.result < 0 && completion.result != -ECANCELED && completion.result != -ENOBUFS)
+      return LANDFALL_ERRC_closed;
+  }
+  const auto kept = std::remove_if(stash_.begin(), stash_.end(), is_its);
+  stash_.erase(kept, stash_.end());
+  flow.in_flight = false;
+  return LANDFALL_ERRC_ok;
+}
+
+/// Cancels everything and waits for it. False: the kernel would not be entered.
+bool UringQueue::reap_all() noexcept {
+  const auto any_in_flight = [this] {
+    for (const Flow* flow = newest(); flow != nullptr; flow = flow->older) {
+      if (flow->in_flight) return true;
+    }
+    return false;
+  };
+  for (const Completion& completion : stash_) {
+    if (completion.user_data > kKindMask && is_terminal(completion))
+      flow_in(completion.user_data)->in_flight = false;
+  }
+  stash_.clear();
+  bool asked = false;
+  while (any_in_flight()) {
+    if (!asked) {
+      io_uring_sqe* sqe = ring_.request();
+      if (sqe == nullptr) return false;
+      io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
+      sqe->user_data = kCancel;
+      asked = true;
+    }
+    const int code = ring_.enter_and_wait(1'000'000'000);
+    if (code < 0 && code != -EINTR && code != -EAGAIN && code != -EBUSY) return false;
+    while (const io_uring_cqe* cqe = ring_.peek()) {
+      const Completion completion{cqe->user_data, cqe->res, cqe->flags};
+      ring_.done_with_one();
+      if (completion.user_data > kKindMask && is_terminal(completion))
+        flow_in(completion.user_data)->in_flight = false;
+    }
+  }
+  return true;
+}
+
+/// On the issuing thread everything in flight is cancelled and waited for. Another thread may not
+/// enter the ring (SINGLE_ISSUER: -EEXIST), and need not: a receive copies in one of two places
+/// only, the issuing thread while it is inside of io_uring_enter(2) (IORING_SETUP_DEFER_TASKRUN:
+/// __io_run_local_work), or an io-wq worker. Work that is left when the ring goes is run by a
+/// kernel thread, which cancels (io_ring_exit_work, io_should_terminate_tw; before Linux 6.12 it
+/// ran io_poll_issue without an mm, where a copy to user memory fails). Multishot receives never go
+/// to io-wq (io_wq_submit_work: REQ_F_APOLL_MULTISHOT); single ones may after many spurious
+/// wake-ups (APOLL_MAX_RETRY, io_uring/poll.c). So only where such are in flight we wait for the
+/// ring's end. All in io_uring/ of Linux 6.1 to 6.18.
+void UringQueue::stop() noexcept {
+  if (!ring_.is_open()) return;
+  const bool settled = !enabled_ || (issuer_ == ::gettid() && reap_all());
+  ring_.close();
+  if (!settled && singles_ != 0) {
+    // A descriptor of the ring in a forked child keeps it alive; a socket that is shut brings a
+    // worker's receive to its end all the same.
+    for (const Flow* flow = newest(); flow != nullptr; flow = flow->older) {
+      if (flow->demand && flow->in_flight) ::shutdown(flow->socket.get(), SHUT_RDWR);
+    }
+    ring_.wait_until_gone();
+  }
+}
+
+}  // namespace
+
+landfall_errc open_uring_queue(const QueueSetup& setup, std::unique_ptr<Queue>* ret_queue,
+                               landfall_why* why) {
+  auto queue = std::make_unique<UringQueue>(setup);
+  if (const landfall_errc code = queue->open(why); code != LANDFALL_ERRC_ok) return code;
+  *ret_queue = std::move(queue);
+  return LANDFALL_ERRC_ok;
+}
+
+}  // namespace landfall::tcp
