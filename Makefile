@@ -7,7 +7,7 @@ setup := sdk/cmake/setup
 FILE ?=
 PREFIX ?= /usr/local
 
-.PHONY: all build test demo bench install package format tidy clean help
+.PHONY: all build test demo bench fuzz install package format tidy clean help
 all: build
 
 build:  ## build library and tools (build/release)
@@ -32,6 +32,9 @@ bench:  ## measure against loops and other tools, JSON in build/bench; QUICK=1: 
 	cmake --preset bench
 	cmake --build --preset bench -j $(JOBS) --target bench_programs
 	QUICK=$(QUICK) tests/bench/run build/bench
+
+fuzz:  ## run every fuzz target for SECONDS (60)
+	@tests/fuzz/run $(SECONDS)
 
 install: build  ## install under PREFIX (default /usr/local)
 	cmake --install build/release --prefix $(PREFIX)
