@@ -21,13 +21,14 @@
 #include <utility>
 #include <vector>
 
+#include "landfall/base/limits.hpp"
 #include "landfall/landfall.hpp"
 #include "models/null_transport.hpp"
 
 namespace landfall {
 namespace {
 
-constexpr std::size_t kBatch = 64;
+constexpr std::size_t kBatch = kPollBatch;  // what one call into a transport brings at most
 
 template <class T>
 T must(Result<T> result) {

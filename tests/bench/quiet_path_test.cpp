@@ -27,9 +27,11 @@ thread_local unsigned t_allocations = 0, t_locks = 0;
 
 // The program's own definitions come before the C library's, for every library in the process.
 extern "C" {
+// NOLINTBEGIN(bugprone-reserved-identifier): glibc's own names for the real ones.
 void* __libc_malloc(std::size_t);
 void* __libc_calloc(std::size_t, std::size_t);
 void* __libc_realloc(void*, std::size_t);
+// NOLINTEND(bugprone-reserved-identifier)
 void* malloc(std::size_t size) {
   t_allocations += t_watched;
   return __libc_malloc(size);

@@ -237,16 +237,20 @@ landfall_errc poll(landfall_queue* handle_of_queue, landfall_record* records,
     tried = 0;
     const std::uint32_t slot = queue.free_slots.back();
     queue.free_slots.pop_back();
+    // Each field once: this loop is a part of what the benchmark of the core counts.
     landfall_record& record = records[count++];
-    record = landfall_record{};
     record.kind = LANDFALL_DATA;
     record.placement = LANDFALL_DIRECT;
+    record.memory = 0;
     record.length = length;
     record.offset = queue.slice_offset + slot * queue.options.slot;
     record.token = slot;
     record.flow_tag = flow.spec.flow_tag;
     record.stream_offset = flow.spec.stream_offset;
     record.flow = handle(&flow);
+    record.code = 0;
+    record.flags = 0;
+    record.native = 0;
     record.charge_bytes = charge;
     flow.spec.stream_offset += length;
     ++flow.out;
