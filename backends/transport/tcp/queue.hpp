@@ -82,6 +82,9 @@ class Queue {
   void posted(Flow& flow, std::uint64_t length);
   void ended(Flow& flow);
   void failed(Flow& flow, int number);
+  /// Sets how many bytes the kernel gathers before it wakes us, for what the flow asks now. False:
+  /// the flow has failed.
+  bool set_lowat(Flow& flow);
   /// A closing flow may have become quiet.
   void finish_if_quiet(Flow& flow) noexcept;
   void unlist(Flow& flow) noexcept;

@@ -40,6 +40,7 @@ class RecvQueue final : public Queue {
  private:
   landfall_errc start(Flow& flow, landfall_why* why) override;
   void run(Flow& flow) noexcept override {
+    if (flow.lowat_bytes > 1 && !flow.readable && flow.wants_bytes()) set_lowat(flow);
     if (flow.readable && flow.listed == Flow::Listed::no && flow.wants_bytes())
       runnable_.push(flow);
   }
@@ -156,7 +157,10 @@ std::uint64_t RecvQueue::receive_from(Flow& flow) {
   if (got < 0) {
     if (number == EINTR || (number == EAGAIN && injected != 0)) return 0;
     flow.readable = false;
-    if (number == EAGAIN) return 0;
+    if (number == EAGAIN) {
+      if (request != nullptr) set_lowat(flow);
+      return 0;
+    }
     failed(flow, number);
     return 0;
   }
@@ -173,6 +177,8 @@ std::uint64_t RecvQueue::receive_from(Flow& flow) {
   } else {
     posted(flow, length);
   }
+  // Where the new mark is reached already the kernel gives a new edge (tcp_set_rcvlowat).
+  if (flow.demand && !flow.readable) set_lowat(flow);
   return length;
 }
 

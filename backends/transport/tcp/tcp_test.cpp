@@ -283,6 +283,32 @@ TEST_P(Tcp, AnswersRequestsThatTheStreamDoesNotFill) {
   EXPECT_EQ(core.ops().land(core.queue(), stream.flow, 10), LANDFALL_ERRC_closed);
 }
 
+// The kernel gathers bytes of a large post; its tail must not wait for bytes beyond it.
+TEST_P(Tcp, LargePostsEndWithTheirLastByte) {
+  OPEN_OR_SKIP(core);
+  Stream& stream = core.add(true);
+  std::mt19937 random{11};
+  std::uint64_t asked = 0;
+  for (int i = 0; i < 40; ++i) {
+    const std::uint64_t length = 1 + random() % (700u << 10);
+    core.post(stream, length);
+    asked += length;
+    if (i % 5 == 0) {
+      EXPECT_EQ(core.ops().land(core.queue(), stream.flow, 10), LANDFALL_ERRC_ok);
+      asked += 10;
+    }
+    // In pieces: the last one ends exactly where the request does.
+    while (stream.sent < asked) {
+      stream.to_send = std::min(asked, stream.sent + 100'000);
+      core.step(stream);
+      core.poll_once();
+      if (random() % 2 == 0) core.sleep_once(std::chrono::milliseconds{1});
+    }
+    ASSERT_TRUE(core.run_until([&] { return stream.got == asked; })) << i;
+  }
+  EXPECT_EQ(stream.posted.size(), 40u);
+}
+
 // A post in flight when its flow closes or its queue stops: the target is not written afterwards.
 TEST_P(Tcp, LeavesThePostedTargetAloneAfterTheEnd) {
   for (const int way : {0, 1, 2}) {

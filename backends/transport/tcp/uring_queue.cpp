@@ -64,9 +64,9 @@ class UringQueue final : public Queue {
   landfall_errc enter();
   bool is_due() noexcept;
   bool is_starving() const noexcept { return !first_.empty() || !starved_.empty(); }
-  void prepare() noexcept;
+  void prepare();
   void provide() noexcept;
-  bool request_bytes(Flow& flow) noexcept;
+  bool request_bytes(Flow& flow);
   bool request_cancel(Flow& flow) noexcept;
   void take_completions();
   void on_completion(const Completion& completion);
@@ -168,31 +168,35 @@ void UringQueue::provide() noexcept {
   ring_.publish_buffers();
 }
 
-bool UringQueue::request_bytes(Flow& flow) noexcept {
+/// False: there is no place for a request now.
+bool UringQueue::request_bytes(Flow& flow) {
+  if (flow.demand && !set_lowat(flow)) return true;
   io_uring_sqe* sqe = ring_.request();
   if (sqe == nullptr) return false;
   const int fd = flow.socket.get();
-  const auto address = reinterpret_cast<std::uint64_t>(&flow);
+  std::uint64_t kind = kReceive;
   if (!flow.demand) {
     io_uring_prep_recv_multishot(sqe, fd, nullptr, 0, 0);
     if (bundles_) sqe->ioprio |= IORING_RECVSEND_BUNDLE;
     sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->user_data = address | kReceive;
   } else {
     const Request& request = flow.requests.front();
     const std::uint64_t left = request.length - request.done;
     if (request.target == nullptr) {
-      const auto most = std::min<std::uint64_t>(left, pool_.slot_bytes());
-      io_uring_prep_recv(sqe, fd, nullptr, most, 0);
+      io_uring_prep_recv(sqe, fd, nullptr, std::min<std::uint64_t>(left, pool_.slot_bytes()), 0);
       sqe->flags |= IOSQE_BUFFER_SELECT;
-      sqe->user_data = address | kReceive;
     } else {
+      // Either the kernel goes on until all is there; or it looks only when there are as many bytes
+      // as SO_RCVLOWAT says, and answers then, so that the mark can follow what is still missing.
+      const bool gathers = flow.lowat_bytes > 1;
       io_uring_prep_recv(sqe, fd, request.target + request.done, std::min(left, kPostBytesMax),
-                         MSG_WAITALL);
-      sqe->user_data = address | kPost;
+                         gathers ? 0 : MSG_WAITALL);
+      if (gathers) sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+      kind = kPost;
     }
     ++singles_;
   }
+  sqe->user_data = reinterpret_cast<std::uint64_t>(&flow) | kind;
   flow.in_flight = true;
   return true;
 }
@@ -212,7 +216,7 @@ bool UringQueue::request_cancel(Flow& flow) noexcept {
 }
 
 /// Slots for the kernel, and receives for the flows that have none.
-void UringQueue::prepare() noexcept {
+void UringQueue::prepare() {
   provide();
   while (!runnable_.empty()) {
     Flow& flow = *runnable_.front();
