@@ -27,7 +27,8 @@ Result<SlotTable> SlotTable::make(std::uint32_t count) noexcept {
   const std::uint64_t first =
       round_up(reinterpret_cast<std::uintptr_t>(mapping), SlotChunk::kBytes);
   table.first_ = reinterpret_cast<SlotChunk*>(first);
-  table.fresh_ = reinterpret_cast<Slot*>(first);
+  // The first chunk's head is written by set_core(), before other threads read it.
+  table.fresh_ = reinterpret_cast<Slot*>(first + SlotChunk::kSlotsBegin);
   table.free_ = reinterpret_cast<Slot**>(first + chunk_bytes);
   table.fresh_count_ = count;
   return table;
