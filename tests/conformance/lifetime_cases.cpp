@@ -181,6 +181,7 @@ TEST_P(Lifetimes, AForkedChildIsInert) {
   ASSERT_NE(rig, nullptr);
   Stream& stream = *rig->streams[0];
   const std::size_t out = stream.held.size();
+  ASSERT_TRUE(stream.sent());  // no thread is running when the process forks
   const ::pid_t child = ::fork();
   ASSERT_GE(child, 0);
   if (child == 0) {

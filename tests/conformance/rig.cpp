@@ -132,10 +132,13 @@ void Rig::sleep(std::chrono::nanoseconds at_most) {
 }
 
 bool Rig::until(const std::function<bool()>& done) {
-  const Clock::time_point deadline = Clock::now() + kPatience;
+  Clock::time_point deadline = Clock::now() + kPatience;
   while (!done()) {
     if (poll_error || Clock::now() >= deadline) return false;
-    if (!step()) sleep(deadline - Clock::now());
+    if (step())
+      deadline = Clock::now() + kPatience;
+    else
+      sleep(deadline - Clock::now());
   }
   return true;
 }
