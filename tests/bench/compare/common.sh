@@ -16,20 +16,21 @@ serve() {
   "$measure" "$work/cpu" taskset -c 1 "$@" >"$work/server" 2>&1 &
   server=$!
 }
-# send COMMAND...: the sender, on processor 0; tried again while the receiver does not listen yet.
+# send COMMAND...: the sender, on processor 0, once the receiver listens on $port. Trying before would do harm: with
+# nobody listening, a connect on loopback to a port of the ephemeral range can end up connected to itself.
 send() {
-  local try
-  for try in $(seq 50); do
-    if timeout 60 taskset -c 0 "$@" >"$work/client" 2>"$work/client.err"; then
-      wait "$server" || true
-      server=
-      return
-    fi
-    kill -0 "$server" 2>/dev/null || break
+  local try row
+  row=$(printf ':%04X 0*:0000 0A ' "$port")
+  for try in $(seq 100); do
+    grep -q "$row" /proc/net/tcp /proc/net/tcp6 && break
     sleep 0.1
   done
-  echo "failed: $* ($(tail -n 1 "$work/client.err"))"
-  exit 1
+  if ! timeout 120 taskset -c 0 "$@" >"$work/client" 2>"$work/client.err"; then
+    echo "failed: $* ($(tail -n 1 "$work/client.err"))"
+    exit 1
+  fi
+  wait "$server" || true
+  server=
 }
 report() {  # report BYTES SECONDS
   printf '{"bytes": %s, "seconds": %s, "cpu_seconds": %s}\n' "$1" "$2" "$(cat "$work/cpu")"
