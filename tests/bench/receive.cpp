@@ -3,7 +3,7 @@
 //   mode=prompt  Buffers are dropped at once         mode=held  7/8 of the Region are always out
 //   mode=post    1 MiB messages into one buffer      mode=idle  flows=N: memory that idle flows
 //   take
-// [flows=N] [engine=uring|recv] bytes=N
+// [flows=N] [engine=io_uring|recv] bytes=N
 #include <array>
 #include <deque>
 

@@ -97,9 +97,8 @@ int main(int count, char** values) {
       sent += (end - at) * kBurst;
     }
   }
-  // Until the receiver has had enough and closes.
+  // Until the receiver has had enough and closes; no flow ends before.
   char byte;
-  for (const int fd : sockets) ::shutdown(fd, SHUT_WR);
   while (::recv(sockets.front(), &byte, 1, 0) > 0) {
   }
 }
