@@ -143,8 +143,7 @@ class MiniCore {
       epoll_event event{};
       event.events = EPOLLIN;
       const int fd = ops().wait_fd(queue_);
-      EXPECT_GE(fd, 0);
-      ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+      if (fd >= 0) ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
     } else {
       epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));  // the core's control epoll
     }

@@ -13,8 +13,6 @@
 namespace landfall::tcp {
 namespace {
 
-// In-place small extents beyond one per flow: about what one poll brings of a single flow.
-constexpr std::uint32_t kSmallInPlace = 8;
 // Nobody sees a byte of a post() before its last one: the kernel may gather this much between two
 // wake-ups. Measured with 1 MiB posts over loopback: 0.6 of the CPU, 1.3 of the throughput.
 constexpr std::uint64_t kLowat = 256u << 10;
@@ -68,12 +66,16 @@ void Queue::emit_data(Flow& flow, const SlotPool::Place& place, std::uint32_t le
   record.charge_bytes = place.charge_bytes;
   flow.stream_offset += length;
   ++flow.out;
+  held_bytes_ += length;
 }
 
-/// How many slots may be carved for one extent alone. The rule is at most four times the
-/// undelivered bytes, and a slot per flow; and never so many that large extents starve.
-std::uint64_t Queue::small_in_place_max() const noexcept {
-  return std::min<std::uint64_t>(flow_count_ + kSmallInPlace, pool_.slots() / 8);
+/// May a small extent keep the slot that it came in? The rule is at most four times the undelivered
+/// bytes, and a slot per flow; and never so many that large extents starve.
+bool Queue::may_stay(std::uint32_t length) const noexcept {
+  const std::uint64_t pinned = std::uint64_t{slots_pinned()} * pool_.slot_bytes();
+  const std::uint64_t slot_per_flow = std::uint64_t{flow_count_} * pool_.slot_bytes();
+  return pool_.carved_slots() < pool_.slots() / 8 &&
+         pinned <= 4 * (held_bytes_ + length) + slot_per_flow;
 }
 
 void Queue::received(Flow& flow, std::uint32_t slot, std::uint32_t length) {
@@ -81,11 +83,10 @@ void Queue::received(Flow& flow, std::uint32_t slot, std::uint32_t length) {
   if (!pool_.is_small(length)) {
     emit_data(flow, pool_.whole(slot), length, LANDFALL_REASON_copied_by_kernel);
   } else {
-    // A small extent stays where it is, in the first cell of a slot that others may share, as long
-    // as few slots are used so. Beyond that it moves together with others: the second copy is
-    // smaller than the slot that it frees.
+    // A small extent stays where it is, in the first cell of a slot that others may share. Beyond
+    // that it moves together with others: the second copy is smaller than the slot that it frees.
     SlotPool::Place place{SlotPool::kNone, 0, 0};
-    if (pool_.carved_slots() >= small_in_place_max()) place = pool_.take_cell(length);
+    if (!may_stay(length)) place = pool_.take_cell(length);
     if (place.slot == SlotPool::kNone) {
       place = pool_.carve(slot, length);
       emit_data(flow, place, length, LANDFALL_REASON_copied_by_kernel);
@@ -209,6 +210,7 @@ void Queue::give_back(std::span<const landfall_return> returns) noexcept {
     const std::uint32_t charge =
         pool_.give_back(static_cast<std::uint32_t>(back.token), back.offset);
     --flow.out;
+    held_bytes_ -= back.length;
     if (charge > 4 * back.length && pool_.is_small(back.length)) {
       flow.excess_bytes -= charge - 4 * back.length;
       if (flow.choked && flow.excess_bytes <= pool_.slot_bytes() / 4) {

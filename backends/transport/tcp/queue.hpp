@@ -93,7 +93,6 @@ class Queue {
   Flow* newest() const noexcept { return newest_; }
   std::uint32_t flow_count() const noexcept { return flow_count_; }
   std::uint32_t choked() const noexcept { return choked_; }
-  std::uint64_t small_in_place_max() const noexcept;
 
   QueueSetup setup_;
   SlotPool pool_;
@@ -105,6 +104,7 @@ class Queue {
   landfall_record& emit(std::uint8_t kind, Flow& flow);
   void emit_data(Flow& flow, const SlotPool::Place& place, std::uint32_t length,
                  std::uint32_t reason);
+  bool may_stay(std::uint32_t length) const noexcept;
   void answer_requests(Flow& flow);
   void emit_closed();
   void destroy(Flow& flow) noexcept;
@@ -116,6 +116,7 @@ class Queue {
   Flow* newest_ = nullptr;
   std::uint32_t flow_count_ = 0;
   std::uint32_t choked_ = 0;
+  std::uint64_t held_bytes_ = 0;  // in extents that are out
 };
 
 /// Bytes come by epoll(7) and recv(2). Errors: those of the calls.
