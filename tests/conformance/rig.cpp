@@ -126,6 +126,7 @@ void Rig::sleep(std::chrono::nanoseconds at_most) {
     Result<bool> armed = receiver(i).arm();
     if (!armed || !*armed) return;
     fds.push_back({.fd = receiver(i).wait_fd(), .events = POLLIN, .revents = 0});
+    if (fds.back().fd < 0) return;  // nothing to sleep on: poll on
   }
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(at_most).count();
   ::poll(fds.data(), fds.size(), static_cast<int>(left) + 1);

@@ -37,8 +37,7 @@ Result<SlotTable> SlotTable::make(std::uint32_t count) noexcept {
 Slot* SlotTable::take_fresh() noexcept {
   --fresh_count_;
   if (reinterpret_cast<std::uintptr_t>(fresh_) % SlotChunk::kBytes == 0) {
-    // The first one's was written by set_core; other threads read it.
-    if (SlotChunk* chunk = SlotChunk::of(fresh_); chunk != first_) chunk->core = core_;
+    SlotChunk::of(fresh_)->core = core_;
     fresh_ += SlotChunk::kSlotsBegin / sizeof(Slot);
   }
   return fresh_++;
