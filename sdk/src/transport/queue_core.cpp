@@ -172,6 +172,11 @@ int QueueCore::wait_fd() noexcept {
   event.data.ptr = &wake_watch_;
   if (::epoll_ctl(outer.get(), EPOLL_CTL_ADD, epoll_.get(), &event) != 0) return -1;
   outer_ = std::move(outer);
+  // An arm() before this looked without a descriptor to be woken by: what came since is looked at
+  // again.
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = ::write(wake_fd_.get(), &one, sizeof one);
+  armed_ = true;
   return outer_.get();
 }
 
