@@ -10,6 +10,7 @@ namespace landfall::tcp {
 namespace {
 
 constexpr std::uint32_t kRingSlotsMax = 1024;
+constexpr std::uint32_t kGatherMax = 10'000;
 constexpr std::uint64_t kRcvbufMax = 1u << 30;
 
 bool read_engine(std::string_view value, Engine* ret_engine) {
@@ -29,9 +30,10 @@ bool read_switch(std::string_view value, bool* ret_on) {
   return value == "on" || value == "off";
 }
 
-bool read_number(std::string_view value, std::uint64_t most, std::uint32_t* ret_number) {
+bool read_number(std::string_view value, std::uint64_t least, std::uint64_t most,
+                 std::uint32_t* ret_number) {
   const Result<std::uint64_t> number = parse_bytes(value);
-  if (!number || *number == 0 || *number > most) return false;
+  if (!number || *number < least || *number > most) return false;
   *ret_number = static_cast<std::uint32_t>(*number);
   return true;
 }
@@ -39,8 +41,9 @@ bool read_number(std::string_view value, std::uint64_t most, std::uint32_t* ret_
 bool read_one(std::string_view key, std::string_view value, Options* options) {
   if (key == "engine") return read_engine(value, &options->engine);
   if (key == "bundles") return read_switch(value, &options->bundles);
-  if (key == "ring") return read_number(value, kRingSlotsMax, &options->ring_slots);
-  if (key == "rcvbuf") return read_number(value, kRcvbufMax, &options->rcvbuf_bytes);
+  if (key == "gather") return read_number(value, 0, kGatherMax, &options->gather_us);
+  if (key == "ring") return read_number(value, 1, kRingSlotsMax, &options->ring_slots);
+  if (key == "rcvbuf") return read_number(value, 1, kRcvbufMax, &options->rcvbuf_bytes);
   return false;
 }
 
@@ -63,7 +66,8 @@ landfall_errc read_options(const char* text, Options* ret_options, landfall_why*
                           LANDFALL_REASON_option_not_understood, LANDFALL_ORIGIN_LANDFALL, 0,
                           "tcp does not understand the option '%.*s'",
                           static_cast<int>(line.size()), line.data()),
-        "use engine=auto|io_uring|recv, bundles=on|off, ring=1..%u or rcvbuf=BYTES", kRingSlotsMax);
+        "use engine=auto|io_uring|recv, bundles=on|off, gather=0..%u, ring=1..%u or rcvbuf=BYTES",
+        kGatherMax, kRingSlotsMax);
   }
   return LANDFALL_ERRC_ok;
 }

@@ -26,6 +26,9 @@ constexpr std::uint32_t kCompletions = 4096;
 // extent has, the longer the ring, so that many small flows do not run dry at every turn.
 constexpr std::uint32_t kRingBytes = 512u << 10;
 constexpr std::uint32_t kRingSlots = 8;
+// So many bytes between two sleeps mean a bulk transfer: then a sleep may last a little longer
+// (option gather), so that each wake-up finds more.
+constexpr std::uint32_t kBulkBytes = 128u << 10;
 constexpr std::uint32_t kRingSlotsMax = 256;
 
 // user_data: a Flow's address and, in its low bits, what was asked of it; or one of these.
@@ -85,6 +88,7 @@ class UringQueue final : public Queue {
   std::uint32_t lent_ = 0;                // slots in the provided ring
   std::vector<std::uint32_t> lent_slot_;  // by buffer id
   std::uint32_t extent_sum_ = 0;          // sixteen times the moving average of an extent's bytes
+  std::uint64_t bytes_awake_ = 0;         // received since the last sleep
   std::uint32_t singles_ = 0;             // land() and post() receives in flight
   std::deque<Completion> stash_;          // taken out of the ring while waiting for another one
   bool control_armed_ = false;
@@ -305,6 +309,7 @@ void UringQueue::on_receive(Flow& flow, const Completion& completion) {
     // A bundle names its first buffer; the others follow it in the ring.
     std::uint32_t id = completion.flags >> IORING_CQE_BUFFER_SHIFT;
     auto left = static_cast<std::uint32_t>(std::max(completion.result, 0));
+    bytes_awake_ += left;
     do {
       const std::uint32_t slot = lent_slot_[id++ & ring_.buffer_mask()];
       --lent_;
@@ -394,7 +399,10 @@ landfall_errc UringQueue::wait(int control_fd, std::uint64_t timeout_ns,
       control_armed_ = true;
     }
   }
-  const int code = ring_.enter_and_wait(timeout_ns);
+  const bool bulk = bytes_awake_ >= kBulkBytes && setup_.options.gather_us != 0;
+  bytes_awake_ = 0;
+  const int code = bulk ? ring_.enter_and_gather(timeout_ns, setup_.options.gather_us)
+                        : ring_.enter_and_wait(timeout_ns);
   if (control_armed_ && ring_.completion_waits(kControl)) *ret_control = 1;
   if (code >= 0 || code == -ETIME || code == -EINTR || code == -EAGAIN || code == -EBUSY)
     return LANDFALL_ERRC_ok;
