@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/context_core.hpp"
 #include "hostile_transport.hpp"
 #include "landfall/landfall.hpp"
 
@@ -35,8 +36,13 @@ class Application {
 
  private:
   bool open(std::uint8_t how) {
-    auto context = Context::create();
+    // Without the other transports, whose probes take far longer than everything here.
+    ContextOptions context_options;
+    context_options.builtin_backends = false;
+    auto context = Context::create(std::move(context_options));
     require(context.has_value());
+    for (const landfall_backend* source : detail::builtin_backends())
+      if (source->name == std::string_view{"host"}) require(context->add(source).has_value());
     const landfall_backend& backend = (how & 1) != 0 ? fuzz::kHostileNative : fuzz::kHostilePlain;
     require(context->add(&backend).has_value());
     auto region = Region::allocate(*context, {.size_bytes = kRegionBytes});
