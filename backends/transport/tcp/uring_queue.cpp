@@ -27,8 +27,9 @@ constexpr std::uint32_t kCompletions = 4096;
 constexpr std::uint32_t kRingBytes = 512u << 10;
 constexpr std::uint32_t kRingSlots = 8;
 // So many bytes between two sleeps mean a bulk transfer: then a sleep may last a little longer
-// (option gather), so that each wake-up finds more.
-constexpr std::uint32_t kBulkBytes = 128u << 10;
+// (option gather), so that each wake-up finds more. At 128 KiB a slow sender stayed below it, and
+// for that remained slow.
+constexpr std::uint32_t kBulkBytes = 32u << 10;
 constexpr std::uint32_t kRingSlotsMax = 256;
 
 // user_data: a Flow's address and, in its low bits, what was asked of it; or one of these.
