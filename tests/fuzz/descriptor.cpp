@@ -23,7 +23,7 @@ template <class Table>
 std::vector<std::uint64_t> table(Bytes& in) {
   const std::uint8_t how = in.u8();
   std::uint32_t says = sizeof(Table);
-  if (how % 4 == 1) says = in.u16() % sizeof(Table);
+  if (how % 4 == 1) says = static_cast<std::uint32_t>(in.u16() % sizeof(Table));
   if (how % 4 == 2) says = static_cast<std::uint32_t>(sizeof(Table) + how);
   std::vector<std::uint64_t> words((std::max<std::uint32_t>(says, 8) + 7) / 8);
   for (std::size_t i = 1; i < words.size(); ++i)

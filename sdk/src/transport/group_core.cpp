@@ -79,11 +79,14 @@ Result<std::shared_ptr<GroupCore>> GroupCore::open(const std::shared_ptr<Context
       decision.candidates.push_back(std::move(candidate));
       continue;
     }
+    if (!asked(name)) {  // listed, but not tried: a trial may cost milliseconds
+      candidate.reasons.push_back(listed(ReasonCode::not_asked_for));
+      decision.candidates.push_back(std::move(candidate));
+      continue;
+    }
     Probed probed = probe(*context, *backend, options.interface, &options, &region->memory());
     candidate = std::move(probed.candidate);
-    if (!asked(name)) {
-      candidate.reasons.push_back(listed(ReasonCode::not_asked_for));
-    } else if (candidate.usable && group) {
+    if (candidate.usable && group) {
       candidate.reasons.push_back(listed(ReasonCode::better_was_usable));
     } else if (candidate.usable) {
       std::shared_ptr<GroupCore> attempt{new GroupCore, [](GroupCore* core) { core->abandon(); }};
