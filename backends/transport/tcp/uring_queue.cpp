@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "tcp/uring_queue.hpp"
+
 // The engine on io_uring: one multishot receive per flow into a short ring of provided slots,
 // newest first, so that bytes land where the cache is warm; post() is one receive straight into its
 // target.
@@ -10,12 +12,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <deque>
-#include <vector>
 
 #include "landfall/base/limits.hpp"
-#include "tcp/queue.hpp"
-#include "tcp/uring_ring.hpp"
 
 namespace landfall::tcp {
 namespace {
@@ -32,78 +30,7 @@ constexpr std::uint32_t kRingSlots = 8;
 constexpr std::uint32_t kBulkBytes = 32u << 10;
 constexpr std::uint32_t kRingSlotsMax = 256;
 
-// user_data: a Flow's address and, in its low bits, what was asked of it; or one of these.
-constexpr std::uint64_t kReceive = 0;
-constexpr std::uint64_t kPost = 1;
-constexpr std::uint64_t kKindMask = 15;
-constexpr std::uint64_t kControl = 2;
-constexpr std::uint64_t kCancel = 3;
-
-struct Completion {
-  std::uint64_t user_data;
-  std::int32_t result;
-  std::uint32_t flags;
-};
-
-class UringQueue final : public Queue {
- public:
-  explicit UringQueue(const QueueSetup& setup) : Queue{setup} {}
-  ~UringQueue() override { stop(); }
-
-  landfall_errc open(landfall_why* why);
-  void stop() noexcept override;
-  int wait_fd() noexcept override;
-  landfall_errc wait(int control_fd, std::uint64_t timeout_ns, std::int32_t* ret_control) override;
-
- private:
-  landfall_errc start(Flow& flow, landfall_why* why) override;
-  void run(Flow& flow) noexcept override;
-  void halt(Flow& flow) noexcept override;
-  landfall_errc settle(Flow& flow) override;
-  landfall_errc receive() override;
-  landfall_errc engine_arm(std::uint32_t* armed) override;
-  std::uint32_t slots_lent() const noexcept override { return lent_; }
-
-  landfall_errc enable();
-  landfall_errc enter();
-  bool is_due() noexcept;
-  bool is_starving() const noexcept { return !first_.empty() || !starved_.empty(); }
-  void prepare();
-  void provide() noexcept;
-  bool request_bytes(Flow& flow);
-  bool request_cancel(Flow& flow) noexcept;
-  void take_completions();
-  void on_completion(const Completion& completion);
-  void on_receive(Flow& flow, const Completion& completion);
-  void on_post(Flow& flow, std::int32_t result);
-  void on_error(Flow& flow, std::int32_t result);
-  void stash_completions();
-  bool reap_all() noexcept;
-
-  UringRing ring_;
-  bool enabled_ = false;
-  pid_t issuer_ = 0;
-  bool bundles_ = false;
-  bool ring_fixed_ = false;
-  std::uint32_t ring_min_ = kRingSlots, ring_max_ = kRingSlots;
-  std::uint32_t lent_ = 0;                // slots in the provided ring
-  std::vector<std::uint32_t> lent_slot_;  // by buffer id
-  std::uint32_t extent_sum_ = 0;          // sixteen times the moving average of an extent's bytes
-  std::uint64_t bytes_awake_ = 0;         // received since the last sleep
-  std::uint32_t singles_ = 0;             // land() and post() receives in flight
-  std::deque<Completion> stash_;          // taken out of the ring while waiting for another one
-  bool control_armed_ = false;
-  Fd event_fd_;
-  bool no_event_fd_ = false;
-};
-
-Flow* flow_in(std::uint64_t user_data) noexcept {
-  return reinterpret_cast<Flow*>(user_data & ~kKindMask);
-}
-
-bool is_terminal(const Completion& completion) noexcept {
-  return (completion.flags & IORING_CQE_F_MORE) == 0;
-}
+}  // namespace
 
 landfall_errc UringQueue::open(landfall_why* why) {
   const std::uint32_t slots = pool_.slots();
@@ -264,20 +191,20 @@ landfall_errc UringQueue::receive() {
 
 void UringQueue::take_completions() {
   while (room() && !stash_.empty()) {
-    const Completion completion = stash_.front();
+    const UringCompletion completion = stash_.front();
     stash_.pop_front();
     on_completion(completion);
   }
   while (room()) {
     const io_uring_cqe* cqe = ring_.peek();
     if (cqe == nullptr) return;
-    const Completion completion{cqe->user_data, cqe->res, cqe->flags};
+    const UringCompletion completion{cqe->user_data, cqe->res, cqe->flags};
     ring_.done_with_one();
     on_completion(completion);
   }
 }
 
-void UringQueue::on_completion(const Completion& completion) {
+void UringQueue::on_completion(const UringCompletion& completion) {
   if (completion.user_data == kControl) {
     control_armed_ = false;
     return;
@@ -305,7 +232,7 @@ void UringQueue::on_completion(const Completion& completion) {
     (flow.served ? starved_ : first_).push(flow);
 }
 
-void UringQueue::on_receive(Flow& flow, const Completion& completion) {
+void UringQueue::on_receive(Flow& flow, const UringCompletion& completion) {
   if ((completion.flags & IORING_CQE_F_BUFFER) != 0) {
     // A bundle names its first buffer; the others follow it in the ring.
     std::uint32_t id = completion.flags >> IORING_CQE_BUFFER_SHIFT;
@@ -409,105 +336,6 @@ landfall_errc UringQueue::wait(int control_fd, std::uint64_t timeout_ns,
     return LANDFALL_ERRC_ok;
   return authoring::errc_of(-code);
 }
-
-// ---- the end
-// -------------------------------------------------------------------------------------
-
-void UringQueue::stash_completions() {
-  while (const io_uring_cqe* cqe = ring_.peek()) {
-    stash_.push_back({cqe->user_data, cqe->res, cqe->flags});
-    ring_.done_with_one();
-  }
-}
-
-landfall_errc UringQueue::settle(Flow& flow) {
-  if (const auto code = enable(); code != LANDFALL_ERRC_ok) return code;
-  const auto is_its = [&flow](const Completion& completion) {
-    return completion.user_data > kKindMask && flow_in(completion.user_data) == &flow;
-  };
-  const auto is_last = [&](const Completion& completion) {
-    return is_its(completion) && is_terminal(completion);
-  };
-  if (flow.in_flight) {
-    stash_completions();
-    if (!flow.cancelling && !request_cancel(flow)) return LANDFALL_ERRC_io;
-    while (std::none_of(stash_.begin(), stash_.end(), is_last)) {
-      const int code = ring_.enter_and_wait(UINT64_MAX);
-      stash_completions();
-      if (code < 0 && code != -EINTR && code != -EAGAIN && code != -EBUSY && code != -ETIME)
-        return authoring::errc_of(-code);
-    }
-  }
-  for (const Completion& completion : stash_) {
-    if (!is_its(completion)) continue;
-    if (completion.result > 0) return LANDFALL_ERRC_busy;
-    if (completion.result < 0 && completion.result != -ECANCELED && completion.result != -ENOBUFS)
-      return LANDFALL_ERRC_closed;
-  }
-  const auto kept = std::remove_if(stash_.begin(), stash_.end(), is_its);
-  stash_.erase(kept, stash_.end());
-  flow.in_flight = false;
-  return LANDFALL_ERRC_ok;
-}
-
-/// Cancels everything and waits for it. False: the kernel would not be entered.
-bool UringQueue::reap_all() noexcept {
-  const auto any_in_flight = [this] {
-    for (const Flow* flow = newest(); flow != nullptr; flow = flow->older) {
-      if (flow->in_flight) return true;
-    }
-    return false;
-  };
-  for (const Completion& completion : stash_) {
-    if (completion.user_data > kKindMask && is_terminal(completion))
-      flow_in(completion.user_data)->in_flight = false;
-  }
-  stash_.clear();
-  bool asked = false;
-  while (any_in_flight()) {
-    if (!asked) {
-      io_uring_sqe* sqe = ring_.request();
-      if (sqe == nullptr) return false;
-      io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
-      sqe->user_data = kCancel;
-      asked = true;
-    }
-    const int code = ring_.enter_and_wait(1'000'000'000);
-    if (code < 0 && code != -EINTR && code != -EAGAIN && code != -EBUSY) return false;
-    while (const io_uring_cqe* cqe = ring_.peek()) {
-      const Completion completion{cqe->user_data, cqe->res, cqe->flags};
-      ring_.done_with_one();
-      if (completion.user_data > kKindMask && is_terminal(completion))
-        flow_in(completion.user_data)->in_flight = false;
-    }
-  }
-  return true;
-}
-
-/// On the issuing thread everything in flight is cancelled and waited for. Another thread may not
-/// enter the ring (SINGLE_ISSUER: -EEXIST), and need not: a receive copies in one of two places
-/// only, the issuing thread while it is inside of io_uring_enter(2) (IORING_SETUP_DEFER_TASKRUN:
-/// __io_run_local_work), or an io-wq worker. Work that is left when the ring goes is run by a
-/// kernel thread, which cancels (io_ring_exit_work, io_should_terminate_tw; before Linux 6.12 it
-/// ran io_poll_issue without an mm, where a copy to user memory fails). Multishot receives never go
-/// to io-wq (io_wq_submit_work: REQ_F_APOLL_MULTISHOT); single ones may after many spurious
-/// wake-ups (APOLL_MAX_RETRY, io_uring/poll.c). So only where such are in flight we wait for the
-/// ring's end. All in io_uring/ of Linux 6.1 to 6.18.
-void UringQueue::stop() noexcept {
-  if (!ring_.is_open()) return;
-  const bool settled = !enabled_ || (issuer_ == ::gettid() && reap_all());
-  ring_.close();
-  if (!settled && singles_ != 0) {
-    // A descriptor of the ring in a forked child keeps it alive; a socket that is shut brings a
-    // worker's receive to its end all the same.
-    for (const Flow* flow = newest(); flow != nullptr; flow = flow->older) {
-      if (flow->demand && flow->in_flight) ::shutdown(flow->socket.get(), SHUT_RDWR);
-    }
-    ring_.wait_until_gone();
-  }
-}
-
-}  // namespace
 
 landfall_errc open_uring_queue(const QueueSetup& setup, std::unique_ptr<Queue>* ret_queue,
                                landfall_why* why) {
