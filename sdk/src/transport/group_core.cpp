@@ -59,7 +59,7 @@ Reason listed(ReasonCode code) {
 
 Result<std::shared_ptr<GroupCore>> GroupCore::open(const std::shared_ptr<ContextCore>& context,
                                                    const GroupOptions& options,
-                                                   std::shared_ptr<RegionCore> region,
+                                                   const std::shared_ptr<RegionCore>& region,
                                                    Decision& decision) {
   LANDFALL_CHECK(check_options(options));
   decision = Decision{};

@@ -19,7 +19,7 @@ class GroupCore {
  public:
   static Result<std::shared_ptr<GroupCore>> open(const std::shared_ptr<ContextCore>& context,
                                                  const GroupOptions& options,
-                                                 std::shared_ptr<RegionCore> region,
+                                                 const std::shared_ptr<RegionCore>& region,
                                                  Decision& decision);
 
   std::size_t size() const noexcept { return receivers_.size(); }
