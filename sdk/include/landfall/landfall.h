@@ -402,10 +402,16 @@ LANDFALL_API landfall_errc landfall_flow_detach(landfall_flow_t* flow, int* ret_
 /* Ends it: FIN, or RST where reset is 1; `closed` comes when its last buffer is back. */
 LANDFALL_API void landfall_flow_close(landfall_flow_t* flow, int reset) LANDFALL_NOEXCEPT;
 
-/* ---- buffers: any thread, one at a time; also after receiver, group and context are gone ---- */
+/* ---- buffers: any thread, one at a time; also after receiver, group and context are gone ----
+ *
+ * A buffer's handle is no address. One that was dropped already, or was made up, is refused: drop
+ * and memory answer invalid_argument, the others 0 (placement: unsure). A number tells a dropped
+ * handle from the next one of the same extent, except in 1 of 65535 cases. In a forked child, the
+ * parent's handles are wrong_process until the child opens a group, then invalid_argument. */
 
-LANDFALL_API void landfall_buffer_drop(landfall_buffer_t* buffer) LANDFALL_NOEXCEPT;
-/* NULL: the memory has no host view. */
+/* Errors: invalid_argument, wrong_process - refused, and nothing happened. NULL is ok. */
+LANDFALL_API landfall_errc landfall_buffer_drop(landfall_buffer_t* buffer) LANDFALL_NOEXCEPT;
+/* NULL: the memory has no host view, or the handle is refused. */
 LANDFALL_API void* landfall_buffer_data(const landfall_buffer_t* buffer) LANDFALL_NOEXCEPT;
 LANDFALL_API uint32_t landfall_buffer_length(const landfall_buffer_t* buffer) LANDFALL_NOEXCEPT;
 LANDFALL_API uint64_t landfall_buffer_offset(const landfall_buffer_t* buffer) LANDFALL_NOEXCEPT;

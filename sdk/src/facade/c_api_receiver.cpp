@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "facade/c_api_support.hpp"
+#include "transport/handles.hpp"
 
 using namespace landfall;
 using namespace landfall::c_api;
@@ -45,18 +46,19 @@ landfall_errc take_completions(const char* op, landfall_receiver_t* receiver,
   });
 }
 
-/// A view of the caller's Buffer: never owns it, so never drops it.
+/// A view of the caller's Buffer, empty if the handle is refused: never owns it, so never drops it.
 class Lent {
  public:
   explicit Lent(const landfall_buffer_t* buffer) noexcept
-      : buffer_{Buffer::from_handle(const_cast<landfall_buffer_t*>(buffer))} {}
+      : found_{buffer}, buffer_{detail::Slot::lease(found_.slot())} {}
   Lent(const Lent&) = delete;
   Lent& operator=(const Lent&) = delete;
-  ~Lent() { std::move(buffer_).into_handle(); }
+  ~Lent() { detail::Slot::release(std::move(buffer_)); }
   explicit operator bool() const noexcept { return static_cast<bool>(buffer_); }
   const Buffer* operator->() const noexcept { return &buffer_; }
 
  private:
+  detail::FoundHandle found_;
   Buffer buffer_;
 };
 
@@ -263,8 +265,9 @@ void landfall_flow_close(landfall_flow_t* flow, int reset) noexcept {
   if (flow != nullptr) from_c(flow)->close(reset != 0);
 }
 
-void landfall_buffer_drop(landfall_buffer_t* buffer) noexcept {
-  Buffer::from_handle(buffer).reset();
+landfall_errc landfall_buffer_drop(landfall_buffer_t* buffer) noexcept {
+  if (buffer == nullptr || Buffer::from_handle(buffer)) return LANDFALL_ERRC_ok;
+  return static_cast<landfall_errc>(detail::handle_refusal());
 }
 
 void* landfall_buffer_data(const landfall_buffer_t* buffer) noexcept {
@@ -311,8 +314,9 @@ int landfall_buffer_ends_message(const landfall_buffer_t* buffer) noexcept {
 
 landfall_errc landfall_buffer_memory(const landfall_buffer_t* buffer,
                                      landfall_memory_info_t* ret_memory) noexcept {
+  if (buffer == nullptr) return LANDFALL_ERRC_invalid_argument;
   const Lent lent{buffer};
-  if (!lent) return LANDFALL_ERRC_invalid_argument;
+  if (!lent) return static_cast<landfall_errc>(detail::handle_refusal());
   return write_memory(lent->memory(), ret_memory);
 }
 

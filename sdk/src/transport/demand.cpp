@@ -169,7 +169,7 @@ bool QueueCore::emit_part(FlowImpl& flow, Demand& demand) {
   ++user_out_;
   Completion& completion = emit(Completion::Kind::data, &flow);
   completion.reason = reason;
-  completion.buffer = Buffer::from_handle(handed);
+  completion.buffer = Slot::lease(handed);
   completion.bytes = bytes;
   if (handed != slot) consume(flow, bytes);
   if (flow.contract_can_break) check_contract(flow, placement);

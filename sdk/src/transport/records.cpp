@@ -114,7 +114,7 @@ std::uint32_t QueueCore::on_data_run(const landfall_record* records, std::uint32
     completion.kind = Completion::Kind::data;
     completion.reason = reason;
     completion.flow = flow;
-    completion.buffer = Buffer::from_handle(slot);
+    completion.buffer = Slot::lease(slot);
     completion.tag = 0;
     completion.bytes = record.length;
     forget_error(completion);
@@ -155,7 +155,7 @@ void QueueCore::on_data(FlowImpl& flow, const landfall_record& record) {
   ++user_out_;
   Completion& completion = emit(Completion::Kind::data, &flow);
   completion.reason = reason;
-  completion.buffer = Buffer::from_handle(slot);
+  completion.buffer = Slot::lease(slot);
   completion.bytes = record.length;
   if (flow.contract_can_break) check_contract(flow, placement);
   watch_share(flow);

@@ -29,7 +29,7 @@ class ReturnStack {
     ReturnLink* const link = SlotChunk::link_of(slot);
     std::uintptr_t head = head_.load(std::memory_order_acquire);
     for (;;) {
-      link->next = pointer(head);
+      link->next.store(pointer(head), std::memory_order_relaxed);
       const bool wake = (head & kAsleep) != 0;
       if (wake) wakers_.fetch_add(1, std::memory_order_relaxed);
       // Sequentially consistent, against sleep(): either the push sees the mark or the sleeper sees

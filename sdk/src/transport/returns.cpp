@@ -39,7 +39,7 @@ void QueueCore::reclaim(const ReturnLink* list) noexcept {
   std::int64_t buffers = 0;
   while (list != nullptr) {
     Slot* slot = SlotChunk::slot_of(list);
-    list = list->next;
+    list = list->next.load(std::memory_order_relaxed);
     ++buffers;
     if ((slot->flags & kSlotIsPart) != 0) {
       Slot* parent = reinterpret_cast<Slot*>(slot->token);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "landfall/base/units.hpp"
+#include "transport/handles.hpp"
 
 namespace landfall::detail {
 
@@ -31,6 +32,8 @@ Result<SlotTable> SlotTable::make(std::uint32_t count) noexcept {
   table.fresh_ = reinterpret_cast<Slot*>(first + SlotChunk::kSlotsBegin);
   table.free_ = reinterpret_cast<Slot**>(first + chunk_bytes);
   table.fresh_count_ = count;
+  LANDFALL_CHECK(add_slots(reinterpret_cast<const SlotChunk*>(first),
+                           reinterpret_cast<const SlotChunk*>(first + chunk_bytes)));
   return table;
 }
 
@@ -62,7 +65,9 @@ SlotTable::SlotTable(SlotTable&& other) noexcept
       fresh_count_{other.fresh_count_} {}
 
 SlotTable::~SlotTable() {
-  if (mapping_ != nullptr) ::munmap(mapping_, mapping_bytes_);
+  if (mapping_ == nullptr) return;
+  remove_slots(const_cast<const SlotChunk*>(first_));
+  ::munmap(mapping_, mapping_bytes_);
 }
 
 }  // namespace landfall::detail

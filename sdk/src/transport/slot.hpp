@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <atomic>
 #include <cstdint>
+#include <utility>
 
 #include "landfall/base/result.hpp"
+#include "landfall/transport/buffer.hpp"
 
 namespace landfall::detail {
 
@@ -24,6 +27,10 @@ struct alignas(64) Slot {
   std::uint16_t
       reason;  // why it is not direct, for a demand flow: a backend's own code does not fit
   std::uint32_t parts;  // of a parent: parts that are out, and one for the core while it still cuts
+
+  static Buffer lease(Slot* slot) noexcept { return Buffer{slot}; }
+  /// Without dropping it.
+  static Slot* release(Buffer&& buffer) noexcept { return std::exchange(buffer.slot_, nullptr); }
 };
 static_assert(sizeof(Slot) == 64);
 
@@ -39,12 +46,13 @@ inline constexpr std::uint8_t kSlotIsPart = 2;
 /// A link joins the extents that come back (ReturnStack) and points at the next link, so that a
 /// walk along them waits for one load each and for no Slot. A thread that drops a Buffer reads the
 /// head and writes the link, and leaves the Slot alone: its cache line stays with the polling
-/// thread, and eight links share one on their way back.
+/// thread, and eight links share one on their way back. While a Buffer is out as a handle, its link
+/// holds the handle's mark (handles.hpp), which any thread may read: hence the atomic.
 ///
 /// All of it is memory that a forked child sees as zeros (MADV_WIPEONFORK), so that `core` is null
 /// there and a child's Buffers do nothing.
 struct ReturnLink {
-  ReturnLink* next;
+  std::atomic<ReturnLink*> next;
 };
 
 struct SlotChunk {
@@ -75,7 +83,7 @@ static_assert(SlotChunk::kSlotsBegin / sizeof(Slot) * sizeof(ReturnLink) >= size
 /// Threads: the polling thread. Cost of take and put: a load and a store; the newest comes first.
 class SlotTable {
  public:
-  /// Errors: no_memory - mmap(2) or madvise(2) refused.
+  /// Errors: no_memory - mmap(2) or madvise(2) refused; limit_reached - kReceiversMax.
   static Result<SlotTable> make(std::uint32_t count) noexcept;
   SlotTable(SlotTable&& other) noexcept;
   SlotTable& operator=(SlotTable&&) = delete;

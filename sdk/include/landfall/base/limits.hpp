@@ -19,6 +19,9 @@ inline constexpr std::uint32_t kQueuesMax = 256;
 /// Buffers that may be out per Receiver: 64 bytes of slot table each; 2^20 of them are 64 MiB.
 inline constexpr std::uint32_t kBuffersMax = 1u << 20;
 
+/// Receivers of one process: one per queue of many NICs, and their list stays 64 KiB.
+inline constexpr std::uint32_t kReceiversMax = 4096;
+
 /// Flows per Receiver: RLIMIT_NOFILE's usual hard limit.
 inline constexpr std::uint32_t kFlowsMax = 1u << 20;
 

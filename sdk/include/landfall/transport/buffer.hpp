@@ -52,12 +52,14 @@ class LANDFALL_API Buffer {
   Result<std::span<std::byte>> host_bytes() const& noexcept;
   Result<std::span<std::byte>> host_bytes() && = delete;
 
-  /// For C, Python, DLPack: an opaque handle, given back by from_handle() or landfall_buffer_drop()
-  /// on any thread.
-  void* into_handle() && noexcept { return std::exchange(slot_, nullptr); }
-  static Buffer from_handle(void* handle) noexcept {
-    return Buffer{static_cast<detail::Slot*>(handle)};
-  }
+  /// For C, Python, DLPack: an opaque handle, no address, given back once by from_handle() or
+  /// landfall_buffer_drop() on any thread. Null for an empty Buffer. Cost: one atomic addition on a
+  /// counter that all threads share.
+  void* into_handle() && noexcept;
+  /// Empty where the handle was given back already, was made up, is of a Receiver that is gone, or
+  /// of the parent of this forked process; a stale one is taken for its successor in 1 of 65535
+  /// cases. Cost: a shared lock, which only making and freeing a Receiver holds alone.
+  static Buffer from_handle(void* handle) noexcept;
 
  private:
   friend struct detail::Slot;
