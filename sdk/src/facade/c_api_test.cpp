@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <arpa/inet.h>
+#include "landfall_test/c_api.hpp"
+
 #include <gtest/gtest.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -13,83 +13,13 @@
 #include <utility>
 #include <vector>
 
-#include "landfall/abi/backend.h"
 #include "landfall/landfall.h"
-#include "models/devmem_model.hpp"
 
 extern "C" std::size_t landfall_c_sizes(std::size_t* sizes, std::size_t capacity);
 
 namespace {
 
-/// A context with the model of devmem TCP, and a group over 4 MiB of host memory.
-class CApi : public ::testing::Test {
- protected:
-  void SetUp() override {
-    ASSERT_EQ(landfall_context_create(nullptr, &context_, &error_), LANDFALL_ERRC_ok);
-    ASSERT_EQ(landfall_context_add(context_, &landfall::test::kDevmemModel, &error_),
-              LANDFALL_ERRC_ok)
-        << error_.text;
-    landfall_region_options_t options = LANDFALL_REGION_OPTIONS_INIT;
-    options.size_bytes = 4u << 20;
-    ASSERT_EQ(landfall_region_allocate(context_, &options, &region_, &error_), LANDFALL_ERRC_ok)
-        << error_.text;
-  }
-  void TearDown() override {
-    landfall_decision_free(decision_);
-    landfall_group_free(group_);
-    landfall_region_free(region_);
-    landfall_context_destroy(context_);
-  }
-  void open() {
-    landfall_group_options_t options = LANDFALL_GROUP_OPTIONS_INIT;
-    options.transports = "devmem-model";
-    landfall_decision_free(std::exchange(decision_, nullptr));
-    ASSERT_EQ(landfall_group_open(context_, &options, &region_, &group_, &decision_, &error_),
-              LANDFALL_ERRC_ok)
-        << error_.text;
-    receiver_ = landfall_group_receiver(group_, 0);
-    ASSERT_NE(receiver_, nullptr);
-  }
-  /// A socket connected to a listener of the group.
-  int connect() {
-    std::uint16_t port = 0;
-    EXPECT_EQ(landfall_group_listen(group_, "127.0.0.1", 0, nullptr, &port, &error_),
-              LANDFALL_ERRC_ok)
-        << error_.text;
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in to{};
-    to.sin_family = AF_INET;
-    to.sin_port = htons(port);
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
-    return fd;
-  }
-  std::size_t wait(std::span<landfall_completion_t> into) {
-    std::size_t count = 0;
-    EXPECT_EQ(landfall_receiver_wait(receiver_, into.data(), into.size(), 10'000'000'000, &count,
-                                     &error_),
-              LANDFALL_ERRC_ok)
-        << error_.text;
-    return count;
-  }
-
-  /// The next buffer of a stream.
-  landfall_buffer_t* next_buffer() {
-    std::array<landfall_completion_t, 1> one{};
-    for (int tries = 0; tries < 16; ++tries) {
-      if (wait(one) == 1 && one[0].kind == LANDFALL_COMPLETION_DATA) return one[0].buffer;
-    }
-    ADD_FAILURE() << "no data";
-    return nullptr;
-  }
-
-  landfall_error_t error_ = LANDFALL_ERROR_INIT;
-  landfall_context_t* context_ = nullptr;
-  landfall_region_t* region_ = nullptr;
-  landfall_group_t* group_ = nullptr;
-  landfall_decision_t* decision_ = nullptr;
-  landfall_receiver_t* receiver_ = nullptr;
-};
+using landfall::test::CApi;
 
 // Goal: C and C++ see structs of the same size.
 TEST(CApiLayout, IsTheSameInCAndCpp) {
@@ -193,83 +123,6 @@ TEST_F(CApi, DropsBuffersOnAnotherThreadAfterTheEnd) {
       landfall_buffer_drop(buffer);
     }
   }}.join();
-  ::close(fd);
-}
-
-/// Every call of a buffer but drop.
-void expect_refused(landfall_buffer_t* buffer, landfall_errc code) {
-  landfall_memory_info_t memory = LANDFALL_MEMORY_INFO_INIT;
-  EXPECT_EQ(landfall_buffer_memory(buffer, &memory), code);
-  EXPECT_EQ(landfall_buffer_data(buffer), nullptr);
-  EXPECT_EQ(landfall_buffer_length(buffer), 0u);
-  EXPECT_EQ(landfall_buffer_offset(buffer), 0u);
-  EXPECT_EQ(landfall_buffer_stream_offset(buffer), 0u);
-  EXPECT_EQ(landfall_buffer_flow_id(buffer), 0u);
-  EXPECT_EQ(landfall_buffer_charge(buffer), 0u);
-  EXPECT_EQ(landfall_buffer_placement(buffer), std::uint32_t{LANDFALL_PLACEMENT_UNSURE});
-  EXPECT_EQ(landfall_buffer_ends_message(buffer), 0);
-}
-
-// Goal: a buffer counts as dropped once, however often and wherever its handle is dropped, and the
-// next buffer of the same extent is left alone, also after the group is gone.
-TEST_F(CApi, RefusesAHandleThatWasDropped) {
-  open();
-  const int fd = connect();
-  ASSERT_EQ(::send(fd, "a", 1, 0), 1);
-  landfall_buffer_t* first = next_buffer();
-  ASSERT_EQ(landfall_buffer_length(first), 1u);
-  EXPECT_EQ(landfall_buffer_drop(first), LANDFALL_ERRC_ok);
-  EXPECT_EQ(landfall_buffer_drop(first), LANDFALL_ERRC_invalid_argument);
-  expect_refused(first, LANDFALL_ERRC_invalid_argument);
-
-  ASSERT_EQ(::send(fd, "b", 1, 0), 1);
-  landfall_buffer_t* second = next_buffer();
-  EXPECT_EQ(landfall_receiver_buffers_out(receiver_), 1u);
-  std::thread{[&] {
-    EXPECT_EQ(landfall_buffer_drop(first), LANDFALL_ERRC_invalid_argument) << "stale";
-  }}.join();
-  EXPECT_EQ(*static_cast<const char*>(landfall_buffer_data(second)), 'b');
-
-  landfall_group_free(std::exchange(group_, nullptr));
-  EXPECT_EQ(landfall_buffer_drop(first), LANDFALL_ERRC_invalid_argument);
-  EXPECT_EQ(landfall_buffer_drop(second), LANDFALL_ERRC_ok) << "now the memory goes";
-  EXPECT_EQ(landfall_buffer_drop(second), LANDFALL_ERRC_invalid_argument);
-  expect_refused(second, LANDFALL_ERRC_invalid_argument);
-  ::close(fd);
-}
-
-// Goal: a handle that never was one is refused.
-TEST_F(CApi, RefusesAForgedHandle) {
-  open();
-  const auto forged = [](std::uintptr_t value) {
-    return reinterpret_cast<landfall_buffer_t*>(value);
-  };
-  for (const std::uintptr_t value :
-       {std::uintptr_t{1}, std::uintptr_t{64}, ~std::uintptr_t{0}, std::uintptr_t{1} << 48,
-        reinterpret_cast<std::uintptr_t>(this), reinterpret_cast<std::uintptr_t>(receiver_)}) {
-    EXPECT_EQ(landfall_buffer_drop(forged(value)), LANDFALL_ERRC_invalid_argument) << value;
-    expect_refused(forged(value), LANDFALL_ERRC_invalid_argument);
-  }
-}
-
-// Goal: a forked child is told that the buffer is its parent's, who keeps it.
-TEST_F(CApi, AForkedChildIsRefused) {
-  open();
-  const int fd = connect();
-  ASSERT_EQ(::send(fd, "a", 1, 0), 1);
-  landfall_buffer_t* buffer = next_buffer();
-  const pid_t child = ::fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    expect_refused(buffer, LANDFALL_ERRC_wrong_process);
-    EXPECT_EQ(landfall_buffer_drop(buffer), LANDFALL_ERRC_wrong_process);
-    ::_exit(HasFailure() ? 1 : 0);
-  }
-  int status = -1;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
-  EXPECT_EQ(*static_cast<const char*>(landfall_buffer_data(buffer)), 'a');
-  EXPECT_EQ(landfall_buffer_drop(buffer), LANDFALL_ERRC_ok);
   ::close(fd);
 }
 
