@@ -81,6 +81,9 @@ function(landfall_test name)
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
   endif()
+  if(LANDFALL_SANITIZE)  # thread: about ten times as slow, and the machines have two cores
+    math(EXPR arg_TIMEOUT "${arg_TIMEOUT} * 5")
+  endif()
   set_tests_properties(${name} PROPERTIES
     LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77)
 endfunction()
