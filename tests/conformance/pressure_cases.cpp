@@ -2,6 +2,7 @@
 // Full Regions, sleeping Receivers, shares.
 #include <atomic>
 
+#include "conformance/pattern.hpp"
 #include "conformance/rig.hpp"
 
 namespace landfall::test {
@@ -32,6 +33,29 @@ TEST_P(Pressure, AFullRegionStallsAndGoesOn) {
   stream->held.clear();
   EXPECT_TRUE((*rig)->until([&] { return stream->ended; }));
   EXPECT_EQ(stream->received, kTotal);
+}
+
+// Goal: the same where small pieces of many sizes keep memory from the large ones, so that it is
+// used up long before all of it is charged.
+TEST_P(Pressure, ARegionFullOfSmallPiecesSaysSo) {
+  auto rig = Rig::open(GetParam(), {.region_bytes = 256u << 10});
+  ASSERT_OK(rig);
+  Stream* stream = (*rig)->connect();
+  ASSERT_NE(stream, nullptr);
+  stream->keep();
+  for (const std::size_t bytes : {10u, 200u, 900u, 4000u}) {
+    std::vector<std::byte> piece(bytes);
+    fill_pattern(stream->seed, stream->sent_bytes, piece);
+    stream->sent_bytes += bytes;
+    ASSERT_TRUE(stream->peer->send(piece));
+    ASSERT_TRUE((*rig)->until([&] { return stream->received == stream->sent_bytes; }));
+  }
+  stream->send(4u << 20, true);
+  ASSERT_TRUE((*rig)->until([&] { return (*rig)->pressures > 0; }));
+  stream->consume = nullptr;
+  stream->held.clear();
+  ASSERT_TRUE((*rig)->until([&] { return stream->ended && (*rig)->reliefs > 0; }));
+  EXPECT_EQ(stream->received, stream->sent_bytes);
 }
 
 // Goal: the same by the number of Buffers: never more are out than the Receiver was opened for.

@@ -273,6 +273,7 @@ class MiniCore {
   landfall_why why{};
   landfall_errc last_code = 0;
   std::uint32_t armed = 0;
+  bool starves = false;  // STARVED came, and FED not yet
   std::uint64_t sleeps = 0;
   std::uint64_t moved_to_cells = 0;
 
@@ -309,6 +310,12 @@ class MiniCore {
   }
 
   void take(const landfall_record& record) {
+    if (record.kind == LANDFALL_STARVED || record.kind == LANDFALL_FED) {
+      ASSERT_EQ(record.flow, nullptr);
+      ASSERT_NE(starves, record.kind == LANDFALL_STARVED) << "told twice";
+      starves = record.kind == LANDFALL_STARVED;
+      return;
+    }
     ASSERT_LE(record.flow_tag, streams.size());
     Stream& stream = *streams[record.flow_tag - 1];
     ASSERT_EQ(stream.closed, 0) << "a record after CLOSED";

@@ -40,15 +40,24 @@ landfall_errc Queue::poll(std::span<landfall_record> out, std::uint32_t* ret_cou
   }
   const landfall_errc code = room() ? receive() : LANDFALL_ERRC_ok;
   emit_closed();
+  if (is_dry() != told_dry_ && room()) {
+    told_dry_ = !told_dry_;
+    emit(told_dry_ ? LANDFALL_STARVED : LANDFALL_FED);
+  }
   *ret_count = count_;
   out_ = {};
   return code;
 }
 
-landfall_record& Queue::emit(std::uint8_t kind, Flow& flow) {
+landfall_record& Queue::emit(std::uint8_t kind) {
   landfall_record& record = room() ? out_[count_++] : backlog_.emplace_back();
   record = landfall_record{};
   record.kind = kind;
+  return record;
+}
+
+landfall_record& Queue::emit(std::uint8_t kind, Flow& flow) {
+  landfall_record& record = emit(kind);
   record.placement = LANDFALL_COPIED;
   record.flow_tag = flow.tag;
   record.stream_offset = flow.stream_offset;

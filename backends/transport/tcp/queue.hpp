@@ -69,6 +69,9 @@ class Queue {
   virtual void leave(Flow&) noexcept {}
   /// Takes what has come, while there is room().
   virtual landfall_errc receive() = 0;
+  /// A flow waits for a slot, and none is free or lent: only a return lets it go on. Cells that are
+  /// free in carved slots do not help it, so that this can be long before all bytes are held.
+  virtual bool is_dry() const noexcept = 0;
   /// The engine's part of arm().
   virtual landfall_errc engine_arm(std::uint32_t* armed) = 0;
   virtual std::uint32_t slots_lent() const noexcept { return 0; }  // to the kernel, empty
@@ -101,6 +104,7 @@ class Queue {
   FlowList starved_{Flow::Listed::starved};  // had no slot to receive into
 
  private:
+  landfall_record& emit(std::uint8_t kind);
   landfall_record& emit(std::uint8_t kind, Flow& flow);
   void emit_data(Flow& flow, const SlotPool::Place& place, std::uint32_t length,
                  std::uint32_t reason);
@@ -117,6 +121,7 @@ class Queue {
   std::uint32_t flow_count_ = 0;
   std::uint32_t choked_ = 0;
   std::uint64_t held_bytes_ = 0;  // in extents that are out
+  bool told_dry_ = false;         // STARVED was told, and FED not yet
 };
 
 /// Bytes come by epoll(7) and recv(2). Errors: those of the calls.

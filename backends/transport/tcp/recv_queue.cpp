@@ -53,6 +53,7 @@ class RecvQueue final : public Queue {
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, flow.socket.get(), nullptr);
   }
   landfall_errc receive() override;
+  bool is_dry() const noexcept override { return !starved_.empty() && pool_.free_slots() == 0; }
   landfall_errc engine_arm(std::uint32_t* armed) override;
 
   landfall_errc look(int timeout_ms, bool* ret_control);

@@ -103,6 +103,7 @@ TEST_P(Tcp, StallsWhenFullAndGoesOnWithReturns) {
   stream.to_send = 16u << 20;
   stream.finish = true;
   EXPECT_TRUE(core.run_until([&] { return core.armed == LANDFALL_ARM_WANTS_RETURNS; }));
+  EXPECT_TRUE(core.starves);
   const std::uint64_t full_at = stream.got;
   EXPECT_GE(full_at, 200u << 10);
   EXPECT_LE(full_at, 256u << 10);
@@ -119,6 +120,7 @@ TEST_P(Tcp, StallsWhenFullAndGoesOnWithReturns) {
     return stream.ends == 1;
   }));
   EXPECT_EQ(stream.got, stream.to_send);
+  EXPECT_FALSE(core.starves);
 }
 
 TEST_P(Tcp, PausesAndResumes) {

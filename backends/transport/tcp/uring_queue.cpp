@@ -296,7 +296,7 @@ landfall_errc UringQueue::engine_arm(std::uint32_t* armed) {
     }
   }
   if (!stash_.empty() || ring_.has_completion() || no_event_fd_) *armed |= LANDFALL_ARM_READY;
-  if (is_starving() && lent_ == 0 && pool_.free_slots() == 0) *armed |= LANDFALL_ARM_WANTS_RETURNS;
+  if (is_dry()) *armed |= LANDFALL_ARM_WANTS_RETURNS;
   return LANDFALL_ERRC_ok;
 }
 

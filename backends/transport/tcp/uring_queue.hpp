@@ -43,6 +43,9 @@ class UringQueue final : public Queue {
   void halt(Flow& flow) noexcept override;
   landfall_errc settle(Flow& flow) override;
   landfall_errc receive() override;
+  bool is_dry() const noexcept override {
+    return is_starving() && lent_ == 0 && pool_.free_slots() == 0;
+  }
   landfall_errc engine_arm(std::uint32_t* armed) override;
   std::uint32_t slots_lent() const noexcept override { return lent_; }
 

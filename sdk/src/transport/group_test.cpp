@@ -303,6 +303,18 @@ TEST_F(Scripted, PressureAndReliefByCharge) {
   expect(Completion::Kind::none);
 }
 
+// Goal: a transport that has no memory left before all of it is charged is believed; relief waits
+// until it has some again.
+TEST_F(Scripted, PressureWhenTheTransportStarves) {
+  open();
+  push(LANDFALL_STARVED, 0, 0);
+  EXPECT_EQ(expect(Completion::Kind::pressure).reason, ReasonCode::region_full);
+  expect(Completion::Kind::none);
+  push(LANDFALL_FED, 0, 0);
+  EXPECT_EQ(expect(Completion::Kind::relief).reason, ReasonCode::region_full);
+  expect(Completion::Kind::none);
+}
+
 // Goal: one flow cannot take what others need: it is paused at its share and goes on after.
 TEST_F(Scripted, AGreedyFlowIsPausedAtItsShare) {
   open({}, 2, {.share_bytes = 3 * kSlot});

@@ -221,10 +221,11 @@ void QueueCore::watch_pressure() {
   const std::uint64_t slice = setup_.slice_bytes;
   const std::uint64_t held = shared ? setup_.group->change_held(held_ - told_held_) : held_;
   told_held_ = held_;
-  if (!pressure_ && held * 100 >= slice * setup_.pressure_percent) {
+  const bool full = transport_starves_ || held * 100 >= slice * setup_.pressure_percent;
+  if (!pressure_ && full) {
     pressure_ = true;
     emit(Completion::Kind::pressure, nullptr).reason = ReasonCode::region_full;
-  } else if (pressure_ && held * 100 <= slice * setup_.relief_percent) {
+  } else if (pressure_ && !transport_starves_ && held * 100 <= slice * setup_.relief_percent) {
     pressure_ = false;
     emit(Completion::Kind::relief, nullptr).reason = ReasonCode::region_full;
   }

@@ -215,6 +215,7 @@ class QueueCore {
   std::uint64_t told_held_ = 0;      // what the Group knows of held_
   Verdict batch_{};                  // of the poll under way
   bool armed_ = false;
+  bool transport_starves_ = false;  // LANDFALL_STARVED was the last of it and FED
   bool pressure_ = false;
   bool buffers_pressure_ = false;
 

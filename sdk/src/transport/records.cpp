@@ -41,6 +41,10 @@ void QueueCore::on_record(const landfall_record& record) {
   if (record.kind == LANDFALL_REVOKED && (flow != nullptr || record.flow_tag == 0)) {
     return on_revoked(flow, record);
   }
+  if (record.kind == LANDFALL_STARVED || record.kind == LANDFALL_FED) {
+    transport_starves_ = record.kind == LANDFALL_STARVED;
+    return;  // watch_pressure() tells
+  }
   if (flow == nullptr) {
     // The transport speaks of a flow that it does not have: a bug there. Its memory goes back.
     if (record.kind == LANDFALL_DATA) give_back_now(record);

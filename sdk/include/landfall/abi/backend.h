@@ -180,7 +180,11 @@ enum { /* landfall_record.kind */
        LANDFALL_CLOSED =
            6, /* after flow_close, when every extent is back: the last record of its flow */
        LANDFALL_REVOKED = 7, /* the binding is gone; flow may be NULL: all flows */
-       LANDFALL_LANDED = 8   /* a land() is used up */
+       LANDFALL_LANDED = 8,  /* a land() is used up */
+       LANDFALL_STARVED = 9, /* flow NULL: bytes wait, and no memory is left to place them in; told
+                                once. Optional, for transports that can be dry before all of their
+                                slice is charged: the application then hears of pressure */
+       LANDFALL_FED = 10     /* ... after STARVED: there is memory again */
 };
 enum { LANDFALL_RECORD_MESSAGE_END = 1 }; /* landfall_record.flags */
 
