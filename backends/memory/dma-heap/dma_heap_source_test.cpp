@@ -13,18 +13,7 @@ namespace {
 using test::refused;
 using ::testing::HasSubstr;
 
-class DmaHeapSource : public ::testing::Test {
- protected:
-  ~DmaHeapSource() override {
-    EXPECT_EQ(fds_.leaked(), 0);
-    EXPECT_EQ(maps_.leaked(), 0);
-  }
-
-  test::FdCensus fds_;
-  test::MapCensus maps_;
-  test::FaultPlan plan_;
-  const Context context_ = *Context::create({.fault = plan_.hook()});
-};
+class DmaHeapSource : public test::MemorySourceTest {};
 
 #define NEEDS_HEAP                                   \
   if (::access("/dev/dma_heap/system", R_OK | W_OK)) \

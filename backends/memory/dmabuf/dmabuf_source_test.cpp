@@ -15,17 +15,7 @@ using test::memfd_of;
 using test::refused;
 using ::testing::HasSubstr;
 
-class DmabufSource : public ::testing::Test {
- protected:
-  ~DmabufSource() override {
-    EXPECT_EQ(fds_.leaked(), 0);
-    EXPECT_EQ(maps_.leaked(), 0);
-  }
-
-  test::FdCensus fds_;
-  test::MapCensus maps_;
-  const Context context_ = *Context::create();
-};
+class DmabufSource : public test::MemorySourceTest {};
 
 TEST_F(DmabufSource, RefusesWhatIsNoDmabuf) {
   int ends[2];

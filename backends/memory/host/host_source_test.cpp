@@ -19,12 +19,8 @@ using test::page_bytes;
 using test::refused;
 using ::testing::HasSubstr;
 
-class HostSource : public ::testing::Test {
+class HostSource : public test::MemorySourceTest {
  protected:
-  ~HostSource() override {
-    EXPECT_EQ(fds_.leaked(), 0);
-    EXPECT_EQ(maps_.leaked(), 0);
-  }
   Region allocate(const RegionSpec& spec) {
     auto probed = probe_memory(context_, spec);
     EXPECT_TRUE(probed) << probed.error().describe();
@@ -32,10 +28,6 @@ class HostSource : public ::testing::Test {
     if (!region) throw std::runtime_error{region.error().describe()};
     return std::move(*region);
   }
-
-  test::FdCensus fds_;
-  test::MapCensus maps_;
-  const Context context_ = *Context::create();
 };
 
 TEST_F(HostSource, GivesAnonymousSharedPages) {

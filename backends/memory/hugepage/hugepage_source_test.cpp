@@ -23,23 +23,15 @@ std::int64_t count(const char* file) {
   return in >> number ? number : 0;
 }
 
-class HugepageSource : public ::testing::Test {
+class HugepageSource : public test::MemorySourceTest {
  protected:
   void SetUp() override {
     std::ifstream in{"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"};
     if (!in) GTEST_SKIP() << "huge pages of 2 MiB: this kernel has none";
   }
-  ~HugepageSource() override {
-    EXPECT_EQ(fds_.leaked(), 0);
-    EXPECT_EQ(maps_.leaked(), 0);
-  }
   bool have(std::int64_t pages) {
     return count("free_hugepages") - count("resv_hugepages") >= pages;
   }
-
-  test::FdCensus fds_;
-  test::MapCensus maps_;
-  const Context context_ = *Context::create();
 };
 
 #define NEEDS_HUGEPAGES(pages) \

@@ -19,18 +19,7 @@ using test::page_bytes;
 using test::refused;
 using ::testing::HasSubstr;
 
-class UdmabufSource : public ::testing::Test {
- protected:
-  ~UdmabufSource() override {
-    EXPECT_EQ(fds_.leaked(), 0);
-    EXPECT_EQ(maps_.leaked(), 0);
-  }
-
-  test::FdCensus fds_;
-  test::MapCensus maps_;
-  test::FaultPlan plan_;
-  const Context context_ = *Context::create({.fault = plan_.hook()});
-};
+class UdmabufSource : public test::MemorySourceTest {};
 
 #define NEEDS_DEVICE                         \
   if (::access("/dev/udmabuf", R_OK | W_OK)) \

@@ -35,6 +35,21 @@ inline Error refused(const Context& context, const RegionSpec& spec) {
   return region.error();
 }
 
+/// A context whose outside calls fail as `plan_` says, and nothing left behind at the end.
+class MemorySourceTest : public ::testing::Test {
+ public:
+  ~MemorySourceTest() override {
+    EXPECT_EQ(fds_.leaked(), 0);
+    EXPECT_EQ(maps_.leaked(), 0);
+  }
+
+ protected:
+  FdCensus fds_;
+  MapCensus maps_;
+  FaultPlan plan_;
+  const Context context_ = *Context::create({.fault = plan_.hook()});
+};
+
 /// Writes and reads back every page of the host view.
 inline void expect_usable(const Region& region) {
   auto bytes = region.memory().host_bytes();
