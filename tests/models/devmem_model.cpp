@@ -228,7 +228,7 @@ void flow_close(landfall_queue* handle, landfall_flow* flow, std::int32_t reset)
     const linger at_once{1, 0};
     ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     const sockaddr nowhere{AF_UNSPEC, {}};
-    ::connect(fd, &nowhere, sizeof nowhere);
+    static_cast<void>(::connect(fd, &nowhere, sizeof nowhere));
   } else {
     ::shutdown(fd, SHUT_RDWR);
   }

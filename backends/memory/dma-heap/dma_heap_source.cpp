@@ -116,13 +116,13 @@ void release(landfall_region* region) noexcept {
   delete reinterpret_cast<Region*>(region);
 }
 
-landfall_errc export_dmabuf(landfall_region* handle, std::uint64_t offset, std::uint64_t,
+landfall_errc export_dmabuf(landfall_region* region, std::uint64_t offset, std::uint64_t,
                             std::int32_t* ret_fd, std::uint64_t* ret_offset,
                             landfall_why* reterr_why) noexcept {
   return authoring::guarded(reterr_why, [&] {
-    const Region& region = *reinterpret_cast<Region*>(handle);
+    const Region& own = *reinterpret_cast<Region*>(region);
     *ret_offset = offset;
-    return pages::duplicate({region.host, reterr_why}, region.dmabuf.get(), ret_fd);
+    return pages::duplicate({own.host, reterr_why}, own.dmabuf.get(), ret_fd);
   });
 }
 

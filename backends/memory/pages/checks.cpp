@@ -56,7 +56,8 @@ std::uint64_t system_page_bytes() noexcept {
 }
 
 Call call_of(const landfall_memory_spec* given, landfall_why* why) noexcept {
-  return {LANDFALL_HAS(given, landfall_memory_spec, host) ? given->host : nullptr, why};
+  const bool has_host = given->struct_size >= offsetof(landfall_memory_spec, size_bytes);
+  return {has_host ? given->host : nullptr, why};
 }
 
 landfall_errc read_spec(const landfall_memory_spec* given, std::uint32_t takes,

@@ -126,13 +126,13 @@ void release(landfall_region* region) noexcept {
   delete reinterpret_cast<Region*>(region);
 }
 
-landfall_errc export_dmabuf(landfall_region* handle, std::uint64_t offset, std::uint64_t length,
+landfall_errc export_dmabuf(landfall_region* region, std::uint64_t offset, std::uint64_t length,
                             std::int32_t* ret_fd, std::uint64_t* ret_offset,
                             landfall_why* reterr_why) noexcept {
   return authoring::guarded(reterr_why, [&] {
-    const Region& region = *reinterpret_cast<Region*>(handle);
+    const Region& own = *reinterpret_cast<Region*>(region);
     Fd fd;
-    const auto code = create({region.host, reterr_why}, region, offset, length, &fd);
+    const auto code = create({own.host, reterr_why}, own, offset, length, &fd);
     if (code != LANDFALL_ERRC_ok) return code;
     *ret_fd = fd.release();
     *ret_offset = 0;

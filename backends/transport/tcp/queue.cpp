@@ -312,7 +312,7 @@ void Queue::close(Flow& flow, bool reset) noexcept {
     ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_close, sizeof at_close);
     sockaddr nobody{};
     nobody.sa_family = AF_UNSPEC;
-    ::connect(fd, &nobody, sizeof nobody);
+    static_cast<void>(::connect(fd, &nobody, sizeof nobody));
   } else {
     ::shutdown(fd, SHUT_RDWR);
   }

@@ -28,13 +28,14 @@ std::string fixture(const std::string& name) {
 }
 
 class Plugin : public ::testing::Test {
- protected:
+ public:
   // The census looks last: no child left to wait for, no descriptor.
   ~Plugin() override {
     EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
     EXPECT_EQ(fds_.leaked(), 0);
   }
 
+ protected:
   Error refused(const std::string& path) {
     auto loaded = context_.load(path);
     EXPECT_FALSE(loaded) << path;

@@ -3,7 +3,7 @@
 
 #include <sys/mman.h>
 
-#include <cstring>
+#include <algorithm>
 #include <utility>
 
 #include "landfall/base/units.hpp"
@@ -15,7 +15,7 @@ Result<SlotTable> SlotTable::make(std::uint32_t count) noexcept {
   SlotTable table;
   const std::uint64_t chunks = (count + std::uint64_t{SlotChunk::kSlots} - 1) / SlotChunk::kSlots;
   const std::uint64_t chunk_bytes = chunks * SlotChunk::kBytes;
-  const std::uint64_t free_bytes = round_up(count * sizeof(Slot*), 4096);
+  const std::uint64_t free_bytes = round_up(count * sizeof(void*), 4096);
   table.mapping_bytes_ = chunk_bytes + free_bytes + SlotChunk::kBytes;  // to align the first chunk
   void* mapping = ::mmap(nullptr, table.mapping_bytes_, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -49,7 +49,7 @@ Slot* SlotTable::take_fresh() noexcept {
 /// Puts fresh ones under those that were used before.
 void SlotTable::refill(std::uint32_t count) noexcept {
   const std::uint32_t more = count - free_count_;
-  std::memmove(free_ + more, free_, free_count_ * sizeof(Slot*));
+  std::copy_backward(free_, free_ + free_count_, free_ + count);
   for (std::uint32_t i = more; i > 0; --i) free_[i - 1] = take_fresh();
   free_count_ = count;
 }
