@@ -64,19 +64,13 @@ void release(landfall_region* region) {
   delete region;
 }
 
-landfall_errc export_dmabuf(landfall_region*, std::uint64_t, std::uint64_t, std::int32_t*,
-                            std::uint64_t*, landfall_why* reterr_why) {
-  return refuse(reterr_why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_export_not_supported,
-                LANDFALL_ORIGIN_LANDFALL, 0, "%s", "");
-}
-
 constexpr landfall_memory_ops kOps{
     .struct_size = sizeof(landfall_memory_ops),
     .reserved = 0,
     .probe = probe,
     .allocate = allocate,
     .release = release,
-    .export_dmabuf = export_dmabuf,
+    .export_dmabuf = nullptr,  // its memory is none
     .companion = nullptr,
 };
 

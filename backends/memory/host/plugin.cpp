@@ -6,7 +6,7 @@ namespace {
 using namespace landfall::host_source;
 
 constexpr landfall_memory_ops kOps = {
-    sizeof(landfall_memory_ops), 0, probe, allocate, release, export_dmabuf, nullptr};
+    sizeof(landfall_memory_ops), 0, probe, allocate, release, nullptr, nullptr};
 
 }  // namespace
 

@@ -60,11 +60,4 @@ void release(landfall_region* region) noexcept {
   delete reinterpret_cast<pages::Backing*>(region);
 }
 
-landfall_errc export_dmabuf(landfall_region*, std::uint64_t, std::uint64_t, std::int32_t*,
-                            std::uint64_t*, landfall_why* reterr_why) noexcept {
-  return authoring::refuse(reterr_why, LANDFALL_ERRC_not_supported,
-                           LANDFALL_REASON_export_not_supported, LANDFALL_ORIGIN_LANDFALL, 0, "%s",
-                           "");
-}
-
 }  // namespace landfall::hugepage_source

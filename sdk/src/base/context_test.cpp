@@ -25,9 +25,6 @@ landfall_memory_ops good_memory_ops() {
   ops.allocate = [](const landfall_memory_spec*, landfall_region**, landfall_memory*,
                     landfall_why*) { return landfall_errc{LANDFALL_ERRC_no_memory}; };
   ops.release = [](landfall_region*) {};
-  ops.export_dmabuf = [](landfall_region*, std::uint64_t, std::uint64_t, std::int32_t*,
-                         std::uint64_t*,
-                         landfall_why*) { return landfall_errc{LANDFALL_ERRC_not_supported}; };
   return ops;
 }
 
@@ -151,8 +148,8 @@ TEST(Context, RefusesMissingOperations) {
   ops.release = nullptr;
   expect_refused(memory_backend("x", &ops), ReasonCode::plugin_malformed, "release");
   ops = good_memory_ops();
-  ops.struct_size = offsetof(landfall_memory_ops, export_dmabuf);
-  expect_refused(memory_backend("x", &ops), ReasonCode::plugin_malformed, "export_dmabuf");
+  ops.struct_size = offsetof(landfall_memory_ops, release);
+  expect_refused(memory_backend("x", &ops), ReasonCode::plugin_malformed, "release");
   auto transport = good_transport_ops();
   transport.poll = nullptr;
   expect_refused(transport_backend("x", 1, &transport), ReasonCode::plugin_malformed, "poll");

@@ -38,7 +38,6 @@ const char* missing_op(const landfall_memory_ops* ops) {
   LANDFALL_MUST(probe);
   LANDFALL_MUST(allocate);
   LANDFALL_MUST(release);
-  LANDFALL_MUST(export_dmabuf);
 #undef LANDFALL_MUST
   return nullptr;
 }

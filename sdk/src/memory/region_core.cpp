@@ -30,15 +30,10 @@ void unmap_spill(landfall_region* region) {
   ::munmap(pages->address, pages->size_bytes);
   delete pages;
 }
-landfall_errc no_export(landfall_region*, std::uint64_t, std::uint64_t, std::int32_t*,
-                        std::uint64_t*, landfall_why* why) {
-  return authoring::refuse(why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_export_not_supported,
-                           LANDFALL_ORIGIN_LANDFALL, 0, "%s", "");
-}
 
 // Who releases the anonymous pages of a spill; never registered, so nobody allocates from it.
 constexpr landfall_memory_ops kSpillOps = {
-    sizeof(landfall_memory_ops), 0, no_spec, no_allocate, unmap_spill, no_export, nullptr};
+    sizeof(landfall_memory_ops), 0, no_spec, no_allocate, unmap_spill, nullptr, nullptr};
 constexpr landfall_backend kSpillBackend = {sizeof(landfall_backend),
                                             LANDFALL_ABI_MAJOR,
                                             LANDFALL_ABI_MINOR,
@@ -88,6 +83,12 @@ Result<std::shared_ptr<RegionCore>> RegionCore::own(std::shared_ptr<ContextCore>
   if (handle == nullptr)
     return Error{Errc::io, kOp, ReasonCode::plugin_malformed}.with(
         "the memory source answered ok without a region");
+  if ((memory.flags & LANDFALL_MEM_DMABUF) != 0 &&
+      !LANDFALL_HAS(ops(backend), landfall_memory_ops, export_dmabuf)) {
+    ops(backend)->release(handle);
+    return Error{Errc::io, kOp, ReasonCode::plugin_malformed}.with(
+        "the memory source made a region that exports dma-bufs, and has no export_dmabuf");
+  }
   const bool sound = memory.size_bytes != 0 && memory.page_bytes != 0 &&
                      memory.size_bytes % memory.page_bytes == 0;
   if (!sound) {

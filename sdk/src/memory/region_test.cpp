@@ -80,6 +80,8 @@ constexpr landfall_memory_ops kPlainOps = {sizeof kPlainOps, 0,           fake_p
                                            fake_release,     fake_export, nullptr};
 constexpr landfall_memory_ops kDeviceOps = {
     sizeof kDeviceOps, 0, fake_probe, fake_allocate, fake_release, fake_export, fake_companion};
+constexpr landfall_memory_ops kInwardOps = {sizeof kInwardOps, 0,       fake_probe, fake_allocate,
+                                            fake_release,      nullptr, nullptr};
 
 constexpr landfall_backend describe(const char* name, const landfall_memory_ops* ops) {
   return {sizeof(landfall_backend),
@@ -94,18 +96,22 @@ constexpr landfall_backend describe(const char* name, const landfall_memory_ops*
 }
 constexpr landfall_backend kPlain = describe("plain", &kPlainOps);
 constexpr landfall_backend kDevice = describe("device", &kDeviceOps);
+constexpr landfall_backend kInward = describe("inward", &kInwardOps);
 
 class RegionTest : public ::testing::Test {
- protected:
+ public:
   RegionTest() {
     script = &script_;
     EXPECT_TRUE(context_.add(&kPlain));
     EXPECT_TRUE(context_.add(&kDevice));
+    EXPECT_TRUE(context_.add(&kInward));
   }
   ~RegionTest() override {
     EXPECT_EQ(script_.alive, 0) << "what was allocated is released, once";
     EXPECT_EQ(maps_.leaked(), 0);
   }
+
+ protected:
   Region allocate(const char* source = "plain") {
     auto region = Region::allocate(context_, {.source = source, .size_bytes = 1_MiB});
     if (!region) throw std::runtime_error{region.error().describe()};
@@ -177,7 +183,7 @@ TEST_F(RegionTest, UnknownSourcesAndContradictions) {
   const Error unknown = Region::allocate(context_, {.source = "plane"}).error();
   EXPECT_EQ(unknown.code(), Errc::not_found);
   EXPECT_EQ(unknown.reason(), ReasonCode::memory_source_unknown);
-  EXPECT_THAT(std::string{unknown.cause()}, HasSubstr("device, plain"));
+  EXPECT_THAT(std::string{unknown.cause()}, HasSubstr("device, inward, plain"));
   EXPECT_EQ(Region::allocate(context_, {.source = "plain", .adopt = 0, .borrow = &plan_})
                 .error()
                 .reason(),
@@ -228,6 +234,16 @@ TEST_F(RegionTest, ExportsOnlyRangesThatExist) {
         << offset << " " << length;
   EXPECT_EQ(region.export_dmabuf(1, 4096).error().reason(), ReasonCode::size_not_whole_pages);
   EXPECT_EQ(region.export_dmabuf(4096, 1).error().reason(), ReasonCode::size_not_whole_pages);
+}
+
+TEST_F(RegionTest, ASourceWithoutExportsNeverClaimsThem) {
+  EXPECT_EQ(allocate("inward").export_dmabuf(0, 1_MiB).error().reason(),
+            ReasonCode::export_not_supported);
+  script_.flags = LANDFALL_MEM_DMABUF;
+  auto region = Region::allocate(context_, {.source = "inward", .size_bytes = 1_MiB});
+  ASSERT_FALSE(region);
+  EXPECT_EQ(region.error().reason(), ReasonCode::plugin_malformed);
+  EXPECT_THAT(std::string{region.error().cause()}, HasSubstr("export_dmabuf"));
 }
 
 TEST_F(RegionTest, SpillOfMemoryWithAHostViewIsAnonymousAndShared) {

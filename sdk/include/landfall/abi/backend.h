@@ -100,7 +100,8 @@ typedef struct landfall_memory_ops {
   landfall_errc (*allocate)(const landfall_memory_spec*, landfall_region** ret_region,
                             landfall_memory* ret_memory, landfall_why* reterr_why);
   void (*release)(landfall_region*); /* any thread: the last Buffer may be dropped anywhere */
-  /* A descriptor whose bytes [*ret_offset, *ret_offset + length) are this region's [offset, offset
+  /* Optional: without it no region has LANDFALL_MEM_DMABUF, and the core refuses exports itself.
+   * A descriptor whose bytes [*ret_offset, *ret_offset + length) are this region's [offset, offset
    * + length). The caller closes it. */
   landfall_errc (*export_dmabuf)(landfall_region*, uint64_t offset, uint64_t length,
                                  int32_t* ret_fd, uint64_t* ret_offset, landfall_why* reterr_why);
