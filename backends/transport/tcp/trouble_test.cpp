@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -73,10 +75,18 @@ TEST(TcpProbe, RefusesOptionsThatItDoesNotKnow) {
   }
 }
 
+/// The exit status of a child that does `body`.
+int in_child(const std::function<int()>& body) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(body());
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 /// In a child whose seccomp filter answers io_uring_setup with `number`; its exit status.
 int with_io_uring_refused(int number, const std::function<int()>& body) {
-  const pid_t child = ::fork();
-  if (child == 0) {
+  return in_child([&] {
     sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
@@ -86,13 +96,10 @@ int with_io_uring_refused(int number, const std::function<int()>& body) {
     const sock_fprog program{.len = 4, .filter = filter};
     if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
-      ::_exit(77);
+      return 77;
     }
-    ::_exit(body());
-  }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return body();
+  });
 }
 
 TEST(TcpProbe, FallsBackAloudWhereASeccompFilterHidesIoUring) {
@@ -123,6 +130,72 @@ TEST(TcpProbe, RefusesTheForcedEngineWithItsReason) {
     if (status == 77) GTEST_SKIP() << "seccomp filters are not available";
     EXPECT_EQ(status, 0) << number;
   }
+}
+
+/// What engine=io_uring is refused with where every call of `site` fails with `number`.
+landfall_why refused_by(std::string_view site, int number) {
+  MiniCore::Setup setup{.options = "engine=io_uring\n"};
+  setup.fault = [=](const char* asked) { return asked == site ? number : 0; };
+  MiniCore core{setup};
+  EXPECT_NE(core.open(), LANDFALL_ERRC_ok) << site << " " << number;
+  return core.why;
+}
+
+TEST(TcpProbe, NamesWhatIoUringLacks) {
+  if (!uring_works()) GTEST_SKIP() << "io_uring is refused here";
+  const struct {
+    const char* site;
+    int number;
+    std::uint32_t reason;
+  } cases[] = {
+      {"io_uring_setup", ENOMEM, LANDFALL_REASON_memlock_limit},
+      {"io_uring_setup", EMFILE, LANDFALL_REASON_nofile_limit},
+      {"io_uring_setup", EINVAL, LANDFALL_REASON_io_uring_feature_missing},
+      {"io_uring_register", ENOMEM, LANDFALL_REASON_memlock_limit},
+      {"io_uring_register", EINVAL, LANDFALL_REASON_io_uring_feature_missing},
+      {"io_uring_register", EPERM, LANDFALL_REASON_io_uring_missing},
+      {"mmap", ENOMEM, LANDFALL_REASON_out_of_memory},
+      {"pipe2", EMFILE, LANDFALL_REASON_nofile_limit},
+  };
+  for (const auto& one : cases) {
+    const landfall_why why = refused_by(one.site, one.number);
+    EXPECT_EQ(why.code, one.reason) << one.site << " " << one.number << ": " << why.text;
+    EXPECT_EQ(why.native, one.number) << one.site;
+    // engine=auto says the same, and receives.
+    MiniCore::Setup setup;
+    setup.fault = [&](const char* asked) {
+      return std::string_view{asked} == one.site ? one.number : 0;
+    };
+    MiniCore core{setup};
+    ASSERT_EQ(core.open(), LANDFALL_ERRC_ok) << one.site << " " << core.why.text;
+    ASSERT_EQ(core.events.size(), 1u) << one.site;
+    EXPECT_EQ(core.events[0].code, one.reason) << one.site;
+  }
+}
+
+/// In mounts of its own, makes the sysctl read as 2: the machine's stays as it is.
+bool show_io_uring_switched_off() {
+  char path[] = "/tmp/landfall_sysctl_XXXXXX";
+  const Fd file{::mkostemp(path, O_CLOEXEC)};
+  const bool shown =
+      file && ::write(file.get(), "2\n", 2) == 2 && ::unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 &&
+      ::mount(path, "/proc/sys/kernel/io_uring_disabled", nullptr, MS_BIND, nullptr) == 0;
+  ::unlink(path);
+  return shown;
+}
+
+TEST(TcpProbe, NamesTheSysctlThatSwitchesIoUringOff) {
+  if (::access("/proc/sys/kernel/io_uring_disabled", F_OK) != 0)
+    GTEST_SKIP() << "the sysctl kernel.io_uring_disabled: Linux 6.6";
+  const int status = in_child([] {
+    if (!show_io_uring_switched_off()) return 77;
+    const landfall_why why = refused_by("io_uring_setup", EPERM);
+    if (why.code == LANDFALL_REASON_io_uring_disabled) return 0;
+    std::fprintf(stderr, "%s\n", why.text);
+    return 1;
+  });
+  if (status == 77) GTEST_SKIP() << "user and mount namespaces";
+  EXPECT_EQ(status, 0);
 }
 
 // ---- single calls that fail
