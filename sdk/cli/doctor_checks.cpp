@@ -32,9 +32,8 @@ std::string remedy(ReasonCode code) {
 Check check_kernel(const HostFacts& facts) {
   int major = 0, minor = 0;
   std::sscanf(facts.kernel_release.c_str(), "%d.%d", &major, &minor);
-  if (major < 6)
-    return warns("kernel",
-                 "Linux " + facts.kernel_release + ": no io_uring multishot receive (6.0)",
+  if (major < 6 || (major == 6 && minor < 1))  // IORING_SETUP_DEFER_TASKRUN
+    return warns("kernel", "Linux " + facts.kernel_release + ": tcp's io_uring needs 6.1",
                  "boot Linux 6.1 or later", ReasonCode::kernel_too_old);
   std::string more;
   if (major == 6 && minor < 12)
