@@ -7,7 +7,7 @@ setup := sdk/cmake/setup
 FILE ?=
 PREFIX ?= /usr/local
 
-.PHONY: all build test demo bench fuzz install package format tidy clean help
+.PHONY: all build test demo bench fuzz soak install package format tidy clean help
 all: build
 
 build:  ## build library and tools (build/release)
@@ -35,6 +35,12 @@ bench:  ## measure against loops and other tools, JSON in build/bench; QUICK=1: 
 
 fuzz:  ## run every fuzz target for SECONDS (60)
 	@tests/fuzz/run $(SECONDS)
+
+soak:  ## the long form of the tests that CI runs a quota of; by hand, an hour and more
+	@$(setup) test
+	cmake --preset dev
+	cmake --build --preset dev -j $(JOBS)
+	tests/system/soak build/dev $(SECONDS)
 
 install: build  ## install under PREFIX (default /usr/local)
 	cmake --install build/release --prefix $(PREFIX)

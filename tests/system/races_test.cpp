@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "landfall_test/census.hpp"
+#include "landfall_test/quota.hpp"
 #include "models/devmem_model.hpp"
 #include "rig.hpp"
 #include "sender.hpp"
@@ -101,7 +102,7 @@ TEST_P(Races, EverythingAtOnce) {
   const FdCensus fds;
   const MapCensus maps;
   const DevmemFaults faults = devmem_faults();
-  for (int round = 0; round < 3; ++round) {
+  for (int round = 0; round < quota_or_soak(3, 2000); ++round) {
     RigOptions options;
     options.region_bytes = 2u << 20;
     options.group.queues = kPollers;

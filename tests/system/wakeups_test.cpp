@@ -10,6 +10,7 @@
 #include <deque>
 #include <mutex>
 
+#include "landfall_test/quota.hpp"
 #include "rig.hpp"
 #include "sender.hpp"
 
@@ -165,7 +166,7 @@ TEST_P(WakeUps, NoneIsLostInWait) {
 
 // Goal: a hand-over from another thread wakes a Receiver that sleeps without any flow.
 TEST_P(WakeUps, AHandOverWakesASleeper) {
-  constexpr int kRounds = 300;
+  const int rounds = quota_or_soak(300, 20'000);
   LANDFALL_OPEN_RIG(rig, GetParam(), options());
   const Fd listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   sockaddr_in any{};
@@ -179,7 +180,7 @@ TEST_P(WakeUps, AHandOverWakesASleeper) {
   Receiver& receiver = rig->receiver();
   std::atomic<int> opened{0};
   std::thread giver{[&] {
-    for (int i = 0; i < kRounds; ++i) {
+    for (int i = 0; i < rounds; ++i) {
       const Fd peer = connect_to(at);
       Fd accepted{::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)};
       ASSERT_TRUE(accepted);
@@ -190,10 +191,10 @@ TEST_P(WakeUps, AHandOverWakesASleeper) {
   }};
   std::array<Completion, 8> batch;
   int closed = 0;
-  while (closed < kRounds) {
+  while (closed < rounds) {
     const Result<std::size_t> count = receiver.wait(batch, kLost);
     if (!count || *count == 0) {
-      opened = kRounds + 1;
+      opened = rounds + 1;
       giver.join();
       FAIL() << "lost a wake-up after " << closed << " rounds";
     }
