@@ -3,9 +3,10 @@
 //   mode=prompt  Buffers are dropped at once         mode=held  7/8 of the Region are always out
 //   mode=post    1 MiB messages into one buffer      mode=idle  flows=N: memory that idle flows
 //   take
-// [flows=N] [engine=io_uring|recv] bytes=N
+// [flows=N] [engine=io_uring|recv] [option=tcp.KEY=VALUE,...] bytes=N
 #include <array>
 #include <deque>
+#include <sstream>
 
 #include "harness.hpp"
 #include "landfall/landfall.hpp"
@@ -53,6 +54,8 @@ struct Receive {
     options.transports = {"tcp"};
     const std::string engine = given.text("engine", "");
     if (!engine.empty()) options.options = {"tcp.engine=" + engine};
+    std::istringstream list{given.text("option", "")};
+    for (std::string option; std::getline(list, option, ',');) options.options.push_back(option);
     options.flows_max = flows + 16;
     group.emplace(must(landfall::Group::open(context, options, memory)));
     landfall::FlowOptions each;

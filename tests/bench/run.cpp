@@ -2,6 +2,7 @@
 // Runs the whole bench: pairs A B A B ... in one go, medians with the spread, the goal and whether
 // it is met; prints a table and keeps JSON.
 //   bench_run bin=FOLDER scripts=FOLDER out=FOLDER [pairs=11] [bytes=N] [only=PREFIX] [engine=NAME]
+//     [option=tcp.KEY=VALUE,...]
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -161,6 +162,7 @@ struct Bench {
         scripts{given.text("scripts", ".")},
         out{given.text("out", ".")},
         engine{given.text("engine", "")},
+        option{given.text("option", "")},
         only{given.text("only", "")},
         pairs{given.number("pairs", 11)},
         bytes{given.number("bytes", 4ull << 30)} {}
@@ -169,6 +171,7 @@ struct Bench {
     Command command{bin + "/bench_receive", "mode=" + mode, amount(),
                     "flows=" + std::to_string(flows)};
     if (!engine.empty()) command.push_back("engine=" + engine);
+    if (!option.empty()) command.push_back("option=" + option);
     return command;
   }
   std::string amount() const { return "bytes=" + std::to_string(bytes); }
@@ -265,7 +268,7 @@ struct Bench {
 
   bool wanted(const std::string& name) const { return name.compare(0, only.size(), only) == 0; }
 
-  std::string bin, scripts, out, engine, only;
+  std::string bin, scripts, out, engine, option, only;
   std::uint64_t pairs, bytes;
 };
 

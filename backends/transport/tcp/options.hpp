@@ -11,8 +11,8 @@ enum class Engine : std::uint8_t { automatic, io_uring, recv };
 /// What "key=value\n..." may say; README.md explains each.
 struct Options {
   Engine engine = Engine::automatic;
-  bool bundles = false;
-  std::uint32_t gather_us = 30;
+  bool bundles = true;
+  std::uint32_t gather_us = 0;
   std::uint32_t ring_slots = 0;    // 0: the queue's ring_slots, or our choice
   std::uint32_t rcvbuf_bytes = 0;  // 0: the kernel tunes it
 };

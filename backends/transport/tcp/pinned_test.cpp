@@ -129,10 +129,10 @@ TEST_P(Pinned, ChokesAFlowOfSingleBytesAtOneSlot) {
 
 INSTANTIATE_TEST_SUITE_P(Engines, Pinned,
                          ::testing::Values("engine=recv\n", "engine=io_uring\n",
-                                           "engine=io_uring\nbundles=on\n"),
+                                           "engine=io_uring\nbundles=off\ngather=30\n"),
                          [](const auto& way) {
                            const std::string name = way.param;
-                           return std::string{name.find("bundles") != std::string::npos ? "bundles"
+                           return std::string{name.find("bundles") != std::string::npos ? "single"
                                               : name.find("io_uring") != std::string::npos
                                                   ? "io_uring"
                                                   : "recv"};

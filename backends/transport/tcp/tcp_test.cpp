@@ -373,10 +373,10 @@ INSTANTIATE_TEST_SUITE_P(Engines, Tcp,
                          ::testing::Values(Way{"engine=recv\n", false}, Way{"engine=recv\n", true},
                                            Way{"engine=io_uring\n", false},
                                            Way{"engine=io_uring\n", true},
-                                           Way{"engine=io_uring\nbundles=on\n", false}),
+                                           Way{"engine=io_uring\nbundles=off\ngather=30\n", false}),
                          [](const auto& way) {
                            std::string name = way.param.options;
-                           name = name.find("bundles") != std::string::npos    ? "bundles"
+                           name = name.find("bundles") != std::string::npos    ? "single"
                                   : name.find("io_uring") != std::string::npos ? "io_uring"
                                                                                : "recv";
                            return name + (way.param.use_wait_fd ? "_wait_fd" : "");
