@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034  # variables are for the scripts that source this
+# What the lab's scripts share: where things are, which kernel, how to complain.
+lab_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+checkout=$(cd "$lab_dir/../.." && pwd)
+cache=${LANDFALL_LAB_CACHE:-$checkout/build/lab/cache}
+kernel=${LANDFALL_LAB_KERNEL:-7.3}
+tree=$cache/trixie
+
+say() { printf 'lab: %s\n' "$*" >&2; }
+die() { printf 'lab: %s\n' "$*" >&2; exit 1; }
+
+# The release of the chosen kernel ("7.3.4+deb13-amd64"), once it has been fetched.
+krel() {
+  cat "$cache/krel-$kernel" 2>/dev/null ||
+    die "Linux $kernel is not in $cache. First: kernel/lab/fetch"
+}

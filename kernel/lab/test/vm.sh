@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Goal: the VM brings back exit status, results and kernel log, leaves this machine as it was, and
+# fails for a WARN, a panic and an endless job. usage: vm.sh LAB_FOLDER WORK_FOLDER
+set -uo pipefail
+lab=$1
+work=$2
+# shellcheck source-path=SCRIPTDIR source=../common.sh
+. "$lab/common.sh"
+[ -s "$cache/krel-$kernel" ] || { echo "SKIP: Linux $kernel is not fetched: make lab"; exit 77; }
+rm -rf "$work"
+mkdir -p "$work"
+cd "$work" || exit
+
+fail() { echo "FAIL: $*"; cat output results/kernel.log 2>/dev/null; exit 1; }
+boot() {  # boot STATUS COMMAND...
+  local want=$1 got=0
+  shift
+  "$lab/vm" --results results "$@" >output 2>&1 </dev/null || got=$?
+  cat output
+  [ $got = "$want" ] || fail "the VM answered $got, not $want"
+}
+
+export LANDFALL_HELLO="it's \$here"
+# shellcheck disable=SC2016  # expanded in the VM
+boot 7 bash -c 'echo "$LANDFALL_HELLO in $PWD"; uname -r; : >host_file; echo kept >results/file
+  ls -d /sys/class/net/*; ls -1 /dev/udmabuf /dev/dma_heap/system; exit 7'
+grep -qxF "it's \$here in $work" output || fail "environment or folder did not arrive"
+grep -qxF "$(krel)" output || fail "another kernel ran"
+[ "$(grep -cE '^/dev/(udmabuf|dma_heap/system)$' output)" = 2 ] || fail "no dma-buf devices"
+[ "$(grep /sys/class/net/ output)" = /sys/class/net/lo ] || fail "there is a network"
+[ ! -e host_file ] || fail "the VM wrote to this machine"
+[ "$(cat results/file)" = kept ] || fail "the result did not come back"
+up=$(sed -nE 's/.*shell after ([0-9]+).*/\1/p' output)
+[ "$up" -le 60 ] || fail "booting took $up s"
+
+# A module for this kernel that warns, built as any out-of-tree module is.
+cat >warns.c <<'EOF'
+#include <linux/module.h>
+static int __init warns(void) { WARN(1, "on purpose"); return 0; }
+module_init(warns);
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("warns on purpose");
+EOF
+echo 'obj-m := warns.o' >Kbuild
+# shellcheck disable=SC2016  # expanded in the tree
+"$lab/tree" sh -c 'make -s -C $KDIR M=$PWD modules' || fail "cannot build a module"
+boot 125 sh -c 'insmod warns.ko && echo the job goes on'
+grep -q 'the job goes on' output || fail "a WARN ended the job"
+grep -q 'on purpose' output || fail "the WARN was not shown"
+
+boot 125 sh -c 'echo c >/proc/sysrq-trigger; sleep 60'
+grep -q 'sysrq triggered crash' output || fail "the panic was not shown"
+
+boot 125 --timeout 3 sleep 1000
+grep -q 'no end after 3 s' output || fail "the timeout was not named"
+rm -rf "$work"
