@@ -49,8 +49,8 @@ TEST(Arguments, SuggestWhatWasMeant) {
             "not 'alow-copy'; did you mean allow-copy?");
   EXPECT_EQ(refusal({"--versoin"}),
             "landfall: no option '--versoin' before the verb; did you mean --version?");
-  const std::array<const char*, 4> environment{"LANDFALL_MEMRY=hugepage", "LANDFALL_SIZE=1MiB",
-                                               "LANDFALLX=1", nullptr};
+  const std::array<const char*, 5> environment{"LANDFALL_MEMRY=hugepage", "LANDFALL_SIZE=1MiB",
+                                               "LANDFALLX=1", "LANDFALL_LAB_CACHE=/x", nullptr};
   const auto unknown = unknown_variables(environment.data());
   ASSERT_EQ(unknown.size(), 1u);
   EXPECT_EQ(unknown[0].name, "LANDFALL_MEMRY");

@@ -41,7 +41,7 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
 }
 
 std::vector<UnknownVariable> unknown_variables(const char* const* environment) {
-  constexpr std::string_view kPrefix = "LANDFALL_";
+  constexpr std::string_view kPrefix = "LANDFALL_", kLab = "LANDFALL_LAB_";  // kernel/lab's
   std::vector<std::string_view> known;
   for (const CommandRow& command : commands()) {
     for (const OptionRow& option : command.options) {
@@ -52,7 +52,8 @@ std::vector<UnknownVariable> unknown_variables(const char* const* environment) {
   for (; environment != nullptr && *environment != nullptr; ++environment) {
     std::string_view name{*environment};
     name = name.substr(0, name.find('='));
-    if (!name.starts_with(kPrefix) || std::ranges::find(known, name) != known.end()) continue;
+    if (!name.starts_with(kPrefix) || name.starts_with(kLab)) continue;
+    if (std::ranges::find(known, name) != known.end()) continue;
     // The prefix is the same in all: only what follows it decides how near they are.
     std::vector<std::string_view> tails;
     for (const std::string_view k : known) tails.push_back(k.substr(kPrefix.size()));
