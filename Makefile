@@ -7,7 +7,7 @@ setup := sdk/cmake/setup
 FILE ?=
 PREFIX ?= /usr/local
 
-.PHONY: all build test demo bench fuzz soak install package format tidy clean help
+.PHONY: all build test demo bench fuzz soak lab lab-test lab-shell install package format tidy clean help
 all: build
 
 build:  ## build library and tools (build/release)
@@ -42,6 +42,18 @@ soak:  ## the long form of the tests that CI runs a quota of; by hand, an hour a
 	cmake --build --preset dev -j $(JOBS)
 	tests/system/soak build/dev $(SECONDS)
 
+lab: lab-test  ## run the lab tests in a VM with a kernel that has devmem TCP and zcrx
+
+lab-test:  ## the same, only the tests that match T
+	@$(setup) test lab
+	cmake --preset dev
+	cmake --build --preset dev -j $(JOBS) --target lab_programs
+	kernel/lab/run build/dev $(if $(T),-R '$(T)')
+
+lab-shell:  ## a shell in that VM
+	@$(setup) lab
+	@kernel/lab/fetch && kernel/lab/module && kernel/lab/vm
+
 install: build  ## install under PREFIX (default /usr/local)
 	cmake --install build/release --prefix $(PREFIX)
 
@@ -61,4 +73,4 @@ clean:  ## remove build/
 	rm -rf build
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12

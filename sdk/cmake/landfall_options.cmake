@@ -88,6 +88,39 @@ function(landfall_test name)
     LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77)
 endfunction()
 
+# landfall_lab_command(NAME COMMAND...): a ctest entry of the lab tier, lab_NAME, which runs in the
+# VM of kernel/lab and is skipped elsewhere. TARGETS are built by `make lab` beforehand.
+function(landfall_lab_command name)
+  cmake_parse_arguments(arg "" "TIMEOUT" "COMMAND;TARGETS" ${ARGN})
+  if(NOT LANDFALL_TESTS)
+    return()
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 300)  # emulation is about twenty times as slow
+  endif()
+  string(REGEX REPLACE "^lab_" "" name ${name})
+  add_test(NAME lab_${name} COMMAND ${PROJECT_SOURCE_DIR}/kernel/lab/inside ${arg_COMMAND})
+  set_tests_properties(lab_${name} PROPERTIES
+    LABELS lab TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77)
+  set_property(GLOBAL APPEND PROPERTY landfall_lab_targets ${arg_TARGETS})
+endfunction()
+
+# landfall_lab_test(NAME [SOURCES ... LIBS ...]): a GoogleTest program of the lab tier; without
+# SOURCES the program of a test that runs on any machine, and may skip nothing in the lab.
+function(landfall_lab_test name)
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LIBS" ${ARGN})
+  if(NOT LANDFALL_TESTS)
+    return()
+  endif()
+  if(arg_SOURCES)
+    add_executable(${name} ${arg_SOURCES})
+    target_link_libraries(${name} PRIVATE
+      landfall_internal landfall_build ${arg_LIBS} GTest::gtest_main GTest::gmock)
+  endif()
+  landfall_lab_command(${name} COMMAND $<TARGET_FILE:${name}> TARGETS ${name}
+    TIMEOUT ${arg_TIMEOUT})
+endfunction()
+
 # landfall_fuzz(NAME SOURCES... CORPUS folder [LIBS ...]): a parser's fuzz target, a file with
 # LLVMFuzzerTestOneInput. With LANDFALL_FUZZ it is linked to libFuzzer; everywhere else it is a
 # program that replays the corpus. Either way ctest runs the corpus.
