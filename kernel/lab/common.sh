@@ -8,7 +8,7 @@ kernel=${LANDFALL_LAB_KERNEL:-7.3}
 tree=$cache/trixie
 
 say() { printf 'lab: %s\n' "$*" >&2; }
-die() { printf 'lab: %s\n' "$*" >&2; exit 1; }
+die() { printf 'lab: %s\n' "$*" >&2; exit "${die_status:-1}"; }
 
 # The release of the chosen kernel ("7.3.4+deb13-amd64"), once it has been fetched.
 krel() {
