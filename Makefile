@@ -7,7 +7,7 @@ setup := sdk/cmake/setup
 FILE ?=
 PREFIX ?= /usr/local
 
-.PHONY: all build test demo bench fuzz soak lab lab-test lab-shell install package format tidy clean help
+.PHONY: all build test demo bench fuzz soak lab lab-test lab-selftests lab-shell install package format tidy clean help
 all: build
 
 build:  ## build library and tools (build/release)
@@ -49,6 +49,10 @@ lab-test:  ## the same, only the tests that match T
 	cmake --preset dev
 	cmake --build --preset dev -j $(JOBS) --target lab_programs
 	kernel/lab/run build/dev $(if $(T),-R '$(T)')
+
+lab-selftests:  ## the kernel's own tests of NICs on the software NIC, in that VM; T="devmem hds"
+	@$(setup) lab
+	kernel/lab/selftests $(T)
 
 lab-shell:  ## a shell in that VM
 	@$(setup) lab
