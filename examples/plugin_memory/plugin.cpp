@@ -72,6 +72,10 @@ constexpr landfall_memory_ops kOps{
     .release = release,
     .export_dmabuf = nullptr,  // its memory is none
     .companion = nullptr,
+    .fence_record = nullptr,  // no device works on it
+    .fence_done = nullptr,
+    .fence_arm = nullptr,
+    .fence_drop = nullptr,
 };
 
 constexpr landfall_backend kBackend{

@@ -18,7 +18,8 @@ enum class Cap {
   linear,           // ... but not all of them
   messages,         // tells where messages end
   posts_to_region,  // a post() can be served: there are host views to gather from, or it is native
-  revocable         // the suite can take its binding away
+  revocable,        // the suite can take its binding away
+  fences            // its memory knows streams of device work
 };
 
 struct Expected {
@@ -39,7 +40,7 @@ inline const Expected& expected_of(std::string_view subject) {
                 ReasonCode::io_uring_feature_missing}},
       Expected{"tcp-recv", {sockets, posts_to_region}, {}},
       Expected{"devmem-model", {sockets, direct, linear, posts_to_region, revocable}, {}},
-      Expected{"devmem-model-on-device", {sockets, direct, linear, revocable}, {}},
+      Expected{"devmem-model-on-device", {sockets, direct, linear, revocable, fences}, {}},
       Expected{"verbs-model", {direct, messages, posts_to_region}, {}},
       Expected{"plug-in", {sockets, posts_to_region}, {}},
   };

@@ -65,6 +65,11 @@ bool Held::unchanged() const {
   return matches_pattern(seed_, buffer_.stream_offset(), bytes_in(buffer_));
 }
 
+Buffer Held::take() noexcept {
+  extents_->remove(buffer_);
+  return std::move(buffer_);
+}
+
 void Held::drop() noexcept {
   if (!buffer_) return;
   EXPECT_TRUE(unchanged()) << "bytes at stream offset " << buffer_.stream_offset()

@@ -35,6 +35,8 @@ class Held {
   const Buffer& buffer() const noexcept { return buffer_; }
   /// Is what was received still in it?
   bool unchanged() const;
+  /// Takes the Buffer out; it counts as given back from now on.
+  Buffer take() noexcept;
   /// Checks once more, then gives it back.
   void drop() noexcept;
   /// As `landfall_buffer_drop` in a forked child: no checks, nothing of the parent's is touched.

@@ -8,10 +8,68 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 #include "landfall/abi/authoring.hpp"
+#include "landfall/base/fd.hpp"
 
 namespace landfall::test {
+
+struct DeviceStream::Fences {
+  std::mutex mutex;
+  std::uint64_t recorded = 0, passed = 0;
+  bool lost = false;
+  struct Waiter {
+    std::uint64_t number;
+    Fd event;
+  };
+  std::vector<Waiter> waiters;
+};
+
+struct DeviceFence {
+  static landfall_fence* record(DeviceStream& stream) {
+    auto made = std::make_unique<DeviceFence>();
+    made->stream = stream.fences_;
+    const std::lock_guard lock{made->stream->mutex};
+    made->number = ++made->stream->recorded;
+    return reinterpret_cast<landfall_fence*>(made.release());
+  }
+  std::int32_t done() const {
+    const std::lock_guard lock{stream->mutex};
+    if (stream->passed < number) return 0;
+    return stream->lost ? -LANDFALL_ERRC_io : 1;
+  }
+  landfall_errc arm(int event_fd) const {
+    Fd event{::fcntl(event_fd, F_DUPFD_CLOEXEC, 0)};
+    if (!event) return LANDFALL_ERRC_limit_reached;
+    const std::lock_guard lock{stream->mutex};
+    if (stream->passed >= number)
+      write_one(event);
+    else
+      stream->waiters.push_back({number, std::move(event)});
+    return LANDFALL_ERRC_ok;
+  }
+  static void write_one(const Fd& event) {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = ::write(event.get(), &one, sizeof one);
+  }
+
+  std::shared_ptr<DeviceStream::Fences> stream;
+  std::uint64_t number = 0;
+};
+
+DeviceStream::DeviceStream() : fences_{std::make_shared<Fences>()} {}
+DeviceStream::~DeviceStream() = default;
+
+void DeviceStream::finish(bool lost) {
+  const std::lock_guard lock{fences_->mutex};
+  fences_->passed = fences_->recorded;
+  fences_->lost = lost;
+  for (const Fences::Waiter& waiter : fences_->waiters) DeviceFence::write_one(waiter.event);
+  fences_->waiters.clear();
+}
+
 namespace {
 
 using namespace landfall::authoring;
@@ -140,6 +198,30 @@ landfall_errc companion(landfall_region*, std::uint64_t size_bytes, landfall_reg
   });
 }
 
+landfall_errc fence_record(landfall_region*, void* native_stream, landfall_fence** ret_fence,
+                           landfall_why* why) {
+  return guarded(why, [&] {
+    *ret_fence = DeviceFence::record(*static_cast<DeviceStream*>(native_stream));
+    return LANDFALL_ERRC_ok;
+  });
+}
+
+DeviceFence* own(landfall_fence* fence) {
+  return reinterpret_cast<DeviceFence*>(fence);
+}
+
+std::int32_t fence_done(landfall_fence* fence) {
+  return own(fence)->done();
+}
+
+landfall_errc fence_arm(landfall_fence* fence, std::int32_t event_fd) {
+  return guarded(nullptr, [&] { return own(fence)->arm(event_fd); });
+}
+
+void fence_drop(landfall_fence* fence) {
+  delete own(fence);
+}
+
 constexpr landfall_memory_ops kOps{
     .struct_size = sizeof(landfall_memory_ops),
     .reserved = 0,
@@ -148,6 +230,10 @@ constexpr landfall_memory_ops kOps{
     .release = release,
     .export_dmabuf = export_dmabuf,
     .companion = companion,
+    .fence_record = fence_record,
+    .fence_done = fence_done,
+    .fence_arm = fence_arm,
+    .fence_drop = fence_drop,
 };
 
 }  // namespace

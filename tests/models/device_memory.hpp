@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include "landfall/abi/backend.h"
@@ -12,6 +13,23 @@ namespace landfall::test {
 /// mapped privately in here, plays the device; exported as "dma-buf" it is that memfd, whole or in
 /// ranges. Its companion (the pinned memory for a spill) is host memory of the usual kind.
 extern const landfall_backend kDeviceMemory;
+
+/// A stream of work on that device, as Group::fence takes it (its address). What was put on it is
+/// done when finish() says so. Threads: any.
+class DeviceStream {
+ public:
+  DeviceStream();
+  ~DeviceStream();  // what is still waited for is never done: finish() first
+  DeviceStream(const DeviceStream&) = delete;
+  DeviceStream& operator=(const DeviceStream&) = delete;
+  /// All fences recorded until now have passed; `lost`: because the device is gone.
+  void finish(bool lost = false);
+
+ private:
+  friend struct DeviceFence;
+  struct Fences;
+  std::shared_ptr<Fences> fences_;
+};
 
 /// Only for model transports ("the NIC's DMA") and for tests: the bytes that a device address
 /// stands for, up to the end of their region. Empty: nothing lives there. Threads: any.

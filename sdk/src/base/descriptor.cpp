@@ -38,6 +38,10 @@ const char* missing_op(const landfall_memory_ops* ops) {
   LANDFALL_MUST(probe);
   LANDFALL_MUST(allocate);
   LANDFALL_MUST(release);
+  if (!LANDFALL_HAS(ops, landfall_memory_ops, fence_record)) return nullptr;
+  LANDFALL_MUST(fence_done);
+  LANDFALL_MUST(fence_arm);
+  LANDFALL_MUST(fence_drop);
 #undef LANDFALL_MUST
   return nullptr;
 }

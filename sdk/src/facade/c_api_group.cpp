@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The C API: groups and decisions.
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "facade/c_api_support.hpp"
+#include "transport/handles.hpp"
 
 using namespace landfall;
 using namespace landfall::c_api;
@@ -94,6 +96,27 @@ landfall_errc landfall_group_close(landfall_group_t** group, landfall_region_t**
 
 void landfall_group_free(landfall_group_t* group) noexcept {
   delete group;
+}
+
+landfall_errc landfall_group_drop_after(landfall_group_t* group, void* native_stream,
+                                        landfall_buffer_t* const* buffers, std::uint32_t count,
+                                        landfall_error_t* reterr_error) noexcept {
+  constexpr const char* kOp = "landfall_group_drop_after";
+  return guarded(kOp, reterr_error, [&]() -> landfall_errc {
+    if (group == nullptr || (buffers == nullptr && count != 0))
+      return misuse(reterr_error, kOp, "NULL argument");
+    const auto fence = group->group.fence(native_stream);
+    if (!fence) return report(reterr_error, fence.error());
+    bool refused = false;
+    for (landfall_buffer_t* const handle : std::span{buffers, count}) {
+      if (handle == nullptr) continue;
+      Buffer buffer = Buffer::from_handle(handle);
+      refused = refused || !buffer;
+      std::move(buffer).release_after(*fence);
+    }
+    if (!refused) return LANDFALL_ERRC_ok;
+    return report(reterr_error, Error{detail::handle_refusal(), kOp});
+  });
 }
 
 landfall_errc landfall_group_listen(landfall_group_t* group, const char* host, std::uint16_t port,

@@ -54,6 +54,23 @@ TEST_F(CApi, RefusesAHandleThatWasDropped) {
   ::close(fd);
 }
 
+// Goal: memory without streams of device work says so, and the buffers stay the caller's.
+TEST_F(CApi, DropsAfterDeviceWorkOnlyWhereThereIsADevice) {
+  open();
+  const int fd = connect();
+  ASSERT_EQ(::send(fd, "a", 1, 0), 1);
+  landfall_buffer_t* buffer = next_buffer();
+  landfall_error_t error = LANDFALL_ERROR_INIT;
+  EXPECT_EQ(landfall_group_drop_after(group_, nullptr, &buffer, 1, &error),
+            LANDFALL_ERRC_not_supported);
+  EXPECT_EQ(error.reason, std::uint32_t{LANDFALL_REASON_no_device_streams});
+  EXPECT_EQ(landfall_buffer_length(buffer), 1u);
+  EXPECT_EQ(landfall_buffer_drop(buffer), LANDFALL_ERRC_ok);
+  EXPECT_EQ(landfall_group_drop_after(nullptr, nullptr, &buffer, 1, &error),
+            LANDFALL_ERRC_invalid_argument);
+  ::close(fd);
+}
+
 // Goal: a handle that never was one is refused.
 TEST_F(CApi, RefusesAForgedHandle) {
   open();

@@ -134,6 +134,18 @@ Result<DmabufRange> RegionCore::export_dmabuf(std::uint64_t offset, std::uint64_
   return DmabufRange{Fd{fd}, fd_offset};
 }
 
+Result<landfall_fence*> RegionCore::record_fence(void* native_stream) const {
+  constexpr const char* kOp = "Group::fence";
+  if (!LANDFALL_HAS(&ops(), landfall_memory_ops, fence_record))
+    return Error{Errc::not_supported, kOp, ReasonCode::no_device_streams};
+  landfall_why why{};
+  why.struct_size = sizeof why;
+  landfall_fence* fence = nullptr;
+  const auto code = ops().fence_record(handle_, native_stream, &fence, &why);
+  if (code != LANDFALL_ERRC_ok) return backend_error(kOp, code, why);
+  return fence;
+}
+
 Result<std::shared_ptr<RegionCore>> RegionCore::make_spill(std::uint64_t size_bytes) const {
   constexpr const char* kOp = "RegionCore::make_spill";
   const auto page_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));

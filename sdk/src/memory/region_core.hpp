@@ -31,6 +31,10 @@ class RegionCore {
   const std::shared_ptr<ContextCore>& context() const noexcept { return context_; }
 
   Result<DmabufRange> export_dmabuf(std::uint64_t offset, std::uint64_t length) const;
+  /// A point in a stream of device work on this memory; the caller drops it. Errors: not_supported
+  /// - LF1121, the source knows no streams; the source's.
+  Result<landfall_fence*> record_fence(void* native_stream) const;
+  const landfall_memory_ops& ops() const noexcept { return *ops(backend_); }
   /// CPU-writable memory for this region's spill (memory id 1): the source's companion where it has
   /// one (device memory: pinned), else anonymous shared pages, if the region has a host view at
   /// all. Errors: not_supported - LF1210.

@@ -3,6 +3,7 @@
 #include <new>
 #include <utility>
 
+#include "transport/fence_core.hpp"
 #include "transport/group_core.hpp"
 #include "transport/queue_core.hpp"
 
@@ -219,6 +220,10 @@ Verdict Group::verdict() const noexcept {
 }
 Result<Address> Group::listen(const Address& at, const FlowOptions& options) {
   return guarded("Group::listen", [&] { return core_->listen(at, options); });
+}
+
+Result<Fence> Group::fence(void* native_stream) const {
+  return detail::FenceCore::record(core_->shared_region(), native_stream);
 }
 
 Result<Region> Group::close() {

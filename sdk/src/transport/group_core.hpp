@@ -30,6 +30,7 @@ class GroupCore {
   Result<Address> listen(const Address& at, const FlowOptions& options);
   /// Buffers still out: 0 - everything is closed, the region may be taken.
   Result<std::uint32_t> close();
+  const std::shared_ptr<RegionCore>& shared_region() const noexcept { return region_; }
   std::shared_ptr<RegionCore> take_region() noexcept { return std::move(region_); }
 
   /// For queues: who gets the next flow of a transport's own listener.

@@ -80,6 +80,7 @@ Result<std::size_t> QueueCore::poll(std::span<Completion> out) noexcept {
     // What the caller is about to overwrite goes back first, so that this poll can use it again.
     for (Completion& old : out.first(std::min(last_count_, out.size()))) old.buffer.reset();
     if (retiring_ != nullptr) retire_flows();
+    if (fenced_ != nullptr || fenced_new_.load(std::memory_order_relaxed) != nullptr) take_passed();
     if (const ReturnLink* list = returns_.take_all(); list != nullptr) reclaim(list);
 
     out_span_ = out;
@@ -188,6 +189,7 @@ Result<bool> QueueCore::arm() noexcept {
       (!hungry_.empty() && slots_.available() != 0)) {
     return false;
   }
+  if (!arm_fences()) return false;
   std::uint32_t transport = 0;
   if (const landfall_errc code = ops_.arm(queue_, &transport); code != LANDFALL_ERRC_ok) {
     return Error{static_cast<Errc>(code), "transport arm"};

@@ -83,6 +83,8 @@ class QueueCore {
 
   /// A Buffer was dropped, on any thread.
   void give(Slot* slot) noexcept;
+  /// The same, when the device has passed the fence.
+  void give_after(Slot* slot, FenceCore& fence) noexcept;
 
   /// Stops delivery and takes back what has come back; answers how many extents are still out. May
   /// be called again. From now on only give(), stop() and abandon().
@@ -148,6 +150,12 @@ class QueueCore {
   void give_back_now(const landfall_record& record) noexcept;
   void finish() noexcept;
 
+  // fences.cpp
+  void give_passed(Slot* slot) noexcept;
+  void take_passed() noexcept;
+  bool arm_fences() noexcept;
+  void wait_for_fences() noexcept;
+
   // flows.cpp
   Result<FlowImpl*> make_flow(const FlowOptions& options);
   FlowImpl* find_flow(std::uint64_t tag) noexcept;
@@ -197,6 +205,10 @@ class QueueCore {
   // The data path, hot.
   SlotTable slots_;
   ReturnStack returns_;
+  // Buffers that wait for a device: a stack that any thread pushes on, and what was taken from it.
+  static inline Slot* const kNobodyPolls = reinterpret_cast<Slot*>(1);  // after abandon()
+  std::atomic<Slot*> fenced_new_{nullptr};
+  Slot* fenced_ = nullptr;
   std::vector<landfall_record> records_;
   std::unique_ptr<landfall_return[]> give_back_;  // kReturnBatch of them
   std::uint32_t give_back_count_ = 0;

@@ -42,6 +42,8 @@ class ReturnStack {
       if (wake) wakers_.fetch_sub(1, std::memory_order_release);
     }
   }
+  /// Around a wake-up that is written for another reason.
+  void wake_begins() noexcept { wakers_.fetch_add(1, std::memory_order_relaxed); }
   void wake_done() noexcept { wakers_.fetch_sub(1, std::memory_order_release); }
 
   bool empty() const noexcept { return pointer(head_.load(std::memory_order_relaxed)) == nullptr; }

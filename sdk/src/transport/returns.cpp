@@ -105,12 +105,14 @@ std::uint32_t QueueCore::stop() noexcept {
       if (record.kind == LANDFALL_DATA) give_back_now(record);
     }
   }
+  take_passed();
   if (const ReturnLink* list = returns_.take_all(); list != nullptr) reclaim(list);
   publish();
   return static_cast<std::uint32_t>(user_out_);
 }
 
 void QueueCore::abandon() noexcept {
+  wait_for_fences();
   reclaim(returns_.orphan());
   if (returns_.orphan_outstanding(user_out_)) finish();
 }

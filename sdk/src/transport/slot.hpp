@@ -10,15 +10,19 @@
 namespace landfall::detail {
 
 class QueueCore;
+class FenceCore;
 struct FlowImpl;
 
 /// One extent that is out: what a Buffer points at. A cache line, in a SlotChunk.
 struct alignas(64) Slot {
-  Slot* next;      // in a flow's backlog
+  Slot* next;      // in a flow's backlog, or in the list of those that wait for a fence
   FlowImpl* flow;  // lives as long as any of its extents is out
   std::uint64_t offset;
   std::uint64_t token;  // the transport's; of a part: its parent Slot
-  std::uint64_t stream_offset;
+  union {
+    std::uint64_t stream_offset;
+    FenceCore* fence;  // after Buffer::release_after, one of its owners
+  };
   std::uint32_t length;
   std::uint32_t charge;  // 0 in a part: the parent holds the memory
   std::uint8_t memory;
@@ -36,6 +40,7 @@ static_assert(sizeof(Slot) == 64);
 
 inline constexpr std::uint8_t kSlotEndsMessage = 1;
 inline constexpr std::uint8_t kSlotIsPart = 2;
+inline constexpr std::uint8_t kSlotFenceArmed = 4;  // the fence will write the wake-up
 
 /// Slots come in chunks that are aligned to their size, so that a Slot's address alone says where
 /// its chunk's head and its link lie:

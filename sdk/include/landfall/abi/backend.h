@@ -92,6 +92,7 @@ typedef struct landfall_memory_spec {
 } landfall_memory_spec;
 
 typedef struct landfall_region landfall_region; /* the source's own object */
+typedef struct landfall_fence landfall_fence;   /* a point in a stream of device work */
 
 typedef struct landfall_memory_ops {
   uint32_t struct_size, reserved;
@@ -109,6 +110,19 @@ typedef struct landfall_memory_ops {
    * spill. Released by release(). */
   landfall_errc (*companion)(landfall_region*, uint64_t size_bytes, landfall_region** ret_region,
                              landfall_memory* ret_memory, landfall_why* reterr_why);
+
+  /* Optional, all four or none: points in an application's stream of work on this memory.
+   * native_stream is the device's own (CUstream); what was put on it before must be done before the
+   * fence has passed. */
+  landfall_errc (*fence_record)(landfall_region*, void* native_stream, landfall_fence** ret_fence,
+                                landfall_why* reterr_why); /* any thread */
+  /* 1 passed, 0 not yet, < 0 the device is lost and touches nothing any more (-errc). Any thread.
+   */
+  int32_t (*fence_done)(landfall_fence*);
+  /* Writes 1 to a duplicate of its own of this eventfd(2) when it has passed, at once if it has.
+   * Any thread, for any number of descriptors. */
+  landfall_errc (*fence_arm)(landfall_fence*, int32_t event_fd);
+  void (*fence_drop)(landfall_fence*); /* any thread, also before it has passed */
 } landfall_memory_ops;
 
 /* ---- transport: domain (the binding) > queue (one Receiver) > flow

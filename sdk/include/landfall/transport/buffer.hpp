@@ -7,6 +7,7 @@
 
 #include "landfall/base/result.hpp"
 #include "landfall/memory/memory.hpp"
+#include "landfall/transport/fence.hpp"
 #include "landfall/transport/placement.hpp"
 
 namespace landfall {
@@ -37,6 +38,11 @@ class LANDFALL_API Buffer {
   explicit operator bool() const noexcept { return slot_ != nullptr; }
   /// Gives the extent back now.
   void reset() noexcept { reset(nullptr); }
+  /// Gives the extent back when the device has passed `fence`, which the Receiver's poll looks at;
+  /// until then it counts as out. Without a Receiver (gone, or going with Buffers waiting) the
+  /// calling thread sleeps until it has passed. A lost device counts as passed, with an event
+  /// (LF1122). Cost: one compare-and-swap, an eventfd write for the first since the last poll.
+  void release_after(const Fence& fence) && noexcept;
 
   /// The rest only with operator bool, in the process that received it.
   const Memory& memory() const& noexcept;

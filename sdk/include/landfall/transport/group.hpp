@@ -56,6 +56,11 @@ class LANDFALL_API Group {
   /// picks one. Answers the address that it listens on. Errors: LF1314, LF1315, LF1006.
   Result<Address> listen(const Address& at, const FlowOptions& options = {});
 
+  /// A point in a stream of device work on the Region's memory, for Buffer::release_after: what was
+  /// put on `native_stream` (the device's own, a CUstream) before this call. Threads: any. Errors:
+  /// not_supported - LF1121, the memory source knows no streams; no_memory; the source's.
+  Result<Fence> fence(void* native_stream) const;
+
   /// Ends all flows and gives the Region back. Errors: busy - LF1325, Buffers are out: nothing is
   /// changed then but that the flows end; drop them and try again.
   Result<Region> close();
