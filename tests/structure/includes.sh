@@ -15,7 +15,7 @@ rank() {  # rank LAYER: a file may include its own layer and lower ranks
 layer_of() {  # layer_of PATH-INSIDE-include-or-src
   case $1 in
     version.hpp) echo base ;;
-    landfall.hpp|landfall.h) echo facade ;;
+    landfall.hpp|landfall.h|c/*) echo facade ;;
     *) echo "${1%%/*}" ;;
   esac
 }

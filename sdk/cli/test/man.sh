@@ -28,7 +28,7 @@ bash -n completion.bash
 reply=$(bash -c '. ./completion.bash; COMP_WORDS=(landfall recv --lis); COMP_CWORD=2; _landfall; echo "${COMPREPLY[*]}"')
 [ "$reply" = --listen ] || fail "bash completes to '$reply'"
 for function in $(sed -n 's/.*\*\(landfall_[a-z_]*\)\*.*/\1/p' "$man/landfall.h.3.scd"); do
-  grep -q "\b$function\b" "$here/../../include/landfall/landfall.h" ||
+  grep -rq "\b$function\b" "$here/../../include/landfall/c" ||
     fail "landfall.h.3 names $function, which is not there"
 done
 echo ok
