@@ -123,16 +123,14 @@ landfall_errc landfall_group_listen(landfall_group_t* group, const char* host, s
                                     const landfall_flow_options_t* options, std::uint16_t* ret_port,
                                     landfall_error_t* reterr_error) noexcept {
   constexpr const char* kOp = "landfall_group_listen";
-  return guarded(kOp, reterr_error, [&]() -> landfall_errc {
-    if (group == nullptr) return misuse(reterr_error, kOp, "NULL argument");
-    FlowOptions flow_options;
-    if (!read_flow_options(options, flow_options))
-      return misuse(reterr_error, kOp, "malformed options");
-    auto at = group->group.listen(Address{host == nullptr ? "" : host, port}, flow_options);
-    if (!at) return report(reterr_error, at.error());
-    if (ret_port != nullptr) *ret_port = at->port;
-    return LANDFALL_ERRC_ok;
-  });
+  const bool complete = group != nullptr;
+  return with_options(
+      kOp, complete, options, reterr_error, [&](const FlowOptions& flow_options) -> landfall_errc {
+        auto at = group->group.listen(Address{host == nullptr ? "" : host, port}, flow_options);
+        if (!at) return report(reterr_error, at.error());
+        if (ret_port != nullptr) *ret_port = at->port;
+        return LANDFALL_ERRC_ok;
+      });
 }
 
 std::size_t landfall_group_receivers(const landfall_group_t* group) noexcept {

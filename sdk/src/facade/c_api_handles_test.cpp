@@ -85,6 +85,27 @@ TEST_F(CApi, RefusesAForgedHandle) {
   }
 }
 
+// Goal: each refusal counts once, and nothing else does.
+TEST_F(CApi, CountsWhatItRefuses) {
+  open();
+  const int fd = connect();
+  ASSERT_EQ(::send(fd, "a", 1, 0), 1);
+  landfall_buffer_t* buffer = next_buffer();
+  const std::uint64_t before = landfall_buffers_refused();
+  EXPECT_EQ(landfall_buffer_length(buffer), 1u);
+  EXPECT_EQ(landfall_buffer_length(nullptr), 0u);
+  EXPECT_EQ(landfall_buffer_drop(nullptr), LANDFALL_ERRC_ok);
+  EXPECT_EQ(landfall_buffers_refused(), before);
+  std::thread other{[&] { landfall_buffer_drop(buffer); }};
+  landfall_buffer_drop(buffer);
+  other.join();
+  EXPECT_EQ(landfall_buffers_refused(), before + 1) << "of two drops at once";
+  landfall_buffer_length(buffer);
+  landfall_buffer_drop(reinterpret_cast<landfall_buffer_t*>(std::uintptr_t{64}));
+  EXPECT_EQ(landfall_buffers_refused(), before + 3);
+  ::close(fd);
+}
+
 // Goal: a forked child is told that the buffer is its parent's, who keeps it.
 TEST_F(CApi, AForkedChildIsRefused) {
   open();

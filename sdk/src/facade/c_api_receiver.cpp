@@ -2,6 +2,7 @@
 // The C API: receivers, flows and buffers.
 #include <array>
 #include <chrono>
+#include <functional>
 
 #include "facade/c_api_support.hpp"
 #include "transport/handles.hpp"
@@ -55,12 +56,20 @@ class Lent {
   Lent& operator=(const Lent&) = delete;
   ~Lent() { detail::Slot::release(std::move(buffer_)); }
   explicit operator bool() const noexcept { return static_cast<bool>(buffer_); }
+  const Buffer& operator*() const noexcept { return buffer_; }
   const Buffer* operator->() const noexcept { return &buffer_; }
 
  private:
   detail::FoundHandle found_;
   Buffer buffer_;
 };
+
+/// What `get` says of the Buffer; a refused handle has zero of everything.
+template <class Value>
+Value ask(const landfall_buffer_t* buffer, Value (Buffer::*get)() const noexcept) noexcept {
+  const Lent lent{buffer};
+  return lent ? std::invoke(get, *lent) : Value{};
+}
 
 /// The caller's socket while it is offered: what was not taken goes back, also past an exception.
 class Offered {
@@ -119,17 +128,15 @@ landfall_errc landfall_receiver_attach(landfall_receiver_t* receiver, int* fd,
                                        landfall_flow_t** ret_flow,
                                        landfall_error_t* reterr_error) noexcept {
   constexpr const char* kOp = "landfall_receiver_attach";
-  return guarded(kOp, reterr_error, [&]() -> landfall_errc {
-    FlowOptions flow_options;
-    if (receiver == nullptr || fd == nullptr) return misuse(reterr_error, kOp, "NULL argument");
-    if (!read_flow_options(options, flow_options))
-      return misuse(reterr_error, kOp, "malformed options");
-    const Offered socket{fd};
-    const auto flow = from_c(receiver)->attach(socket.get(), flow_options);
-    if (!flow) return report(reterr_error, flow.error());
-    if (ret_flow != nullptr) *ret_flow = to_c(*flow);
-    return LANDFALL_ERRC_ok;
-  });
+  const bool complete = receiver != nullptr && fd != nullptr;
+  return with_options(kOp, complete, options, reterr_error,
+                      [&](const FlowOptions& flow_options) -> landfall_errc {
+                        const Offered socket{fd};
+                        const auto flow = from_c(receiver)->attach(socket.get(), flow_options);
+                        if (!flow) return report(reterr_error, flow.error());
+                        if (ret_flow != nullptr) *ret_flow = to_c(*flow);
+                        return LANDFALL_ERRC_ok;
+                      });
 }
 
 landfall_errc landfall_receiver_connect(landfall_receiver_t* receiver, const char* host,
@@ -137,31 +144,27 @@ landfall_errc landfall_receiver_connect(landfall_receiver_t* receiver, const cha
                                         landfall_flow_t** ret_flow,
                                         landfall_error_t* reterr_error) noexcept {
   constexpr const char* kOp = "landfall_receiver_connect";
-  return guarded(kOp, reterr_error, [&]() -> landfall_errc {
-    FlowOptions flow_options;
-    if (receiver == nullptr || host == nullptr) return misuse(reterr_error, kOp, "NULL argument");
-    if (!read_flow_options(options, flow_options))
-      return misuse(reterr_error, kOp, "malformed options");
-    const auto flow = from_c(receiver)->connect(Address{host, port}, flow_options);
-    if (!flow) return report(reterr_error, flow.error());
-    if (ret_flow != nullptr) *ret_flow = to_c(*flow);
-    return LANDFALL_ERRC_ok;
-  });
+  const bool complete = receiver != nullptr && host != nullptr;
+  return with_options(
+      kOp, complete, options, reterr_error, [&](const FlowOptions& flow_options) -> landfall_errc {
+        const auto flow = from_c(receiver)->connect(Address{host, port}, flow_options);
+        if (!flow) return report(reterr_error, flow.error());
+        if (ret_flow != nullptr) *ret_flow = to_c(*flow);
+        return LANDFALL_ERRC_ok;
+      });
 }
 
 landfall_errc landfall_receiver_hand_over(landfall_receiver_t* receiver, int* fd,
                                           const landfall_flow_options_t* options,
                                           landfall_error_t* reterr_error) noexcept {
   constexpr const char* kOp = "landfall_receiver_hand_over";
-  return guarded(kOp, reterr_error, [&]() -> landfall_errc {
-    FlowOptions flow_options;
-    if (receiver == nullptr || fd == nullptr) return misuse(reterr_error, kOp, "NULL argument");
-    if (!read_flow_options(options, flow_options))
-      return misuse(reterr_error, kOp, "malformed options");
-    const Offered socket{fd};
-    const auto taken = from_c(receiver)->hand_over(socket.get(), flow_options);
-    return taken ? LANDFALL_ERRC_ok : report(reterr_error, taken.error());
-  });
+  const bool complete = receiver != nullptr && fd != nullptr;
+  return with_options(kOp, complete, options, reterr_error,
+                      [&](const FlowOptions& flow_options) -> landfall_errc {
+                        const Offered socket{fd};
+                        const auto taken = from_c(receiver)->hand_over(socket.get(), flow_options);
+                        return taken ? LANDFALL_ERRC_ok : report(reterr_error, taken.error());
+                      });
 }
 
 landfall_errc landfall_receiver_verdict(const landfall_receiver_t* receiver,
@@ -270,6 +273,10 @@ landfall_errc landfall_buffer_drop(landfall_buffer_t* buffer) noexcept {
   return static_cast<landfall_errc>(detail::handle_refusal());
 }
 
+std::uint64_t landfall_buffers_refused(void) noexcept {
+  return detail::handles_refused();
+}
+
 void* landfall_buffer_data(const landfall_buffer_t* buffer) noexcept {
   const Lent lent{buffer};
   if (!lent) return nullptr;
@@ -278,28 +285,23 @@ void* landfall_buffer_data(const landfall_buffer_t* buffer) noexcept {
 }
 
 std::uint32_t landfall_buffer_length(const landfall_buffer_t* buffer) noexcept {
-  const Lent lent{buffer};
-  return lent ? lent->length() : 0;
+  return ask(buffer, &Buffer::length);
 }
 
 std::uint64_t landfall_buffer_offset(const landfall_buffer_t* buffer) noexcept {
-  const Lent lent{buffer};
-  return lent ? lent->offset() : 0;
+  return ask(buffer, &Buffer::offset);
 }
 
 std::uint64_t landfall_buffer_stream_offset(const landfall_buffer_t* buffer) noexcept {
-  const Lent lent{buffer};
-  return lent ? lent->stream_offset() : 0;
+  return ask(buffer, &Buffer::stream_offset);
 }
 
 std::uint64_t landfall_buffer_flow_id(const landfall_buffer_t* buffer) noexcept {
-  const Lent lent{buffer};
-  return lent ? lent->flow_id() : 0;
+  return ask(buffer, &Buffer::flow_id);
 }
 
 std::uint32_t landfall_buffer_charge(const landfall_buffer_t* buffer) noexcept {
-  const Lent lent{buffer};
-  return lent ? lent->charge_bytes() : 0;
+  return ask(buffer, &Buffer::charge_bytes);
 }
 
 std::uint32_t landfall_buffer_placement(const landfall_buffer_t* buffer) noexcept {
@@ -308,8 +310,7 @@ std::uint32_t landfall_buffer_placement(const landfall_buffer_t* buffer) noexcep
 }
 
 int landfall_buffer_ends_message(const landfall_buffer_t* buffer) noexcept {
-  const Lent lent{buffer};
-  return lent && lent->ends_message() ? 1 : 0;
+  return ask(buffer, &Buffer::ends_message) ? 1 : 0;
 }
 
 landfall_errc landfall_buffer_memory(const landfall_buffer_t* buffer,

@@ -132,6 +132,19 @@ landfall_errc guarded(const char* op, landfall_error_t* to, Body&& body) noexcep
 std::optional<CopyContract> read_contract(const landfall_contract_t* from) noexcept;
 /// False: malformed.
 bool read_flow_options(const landfall_flow_options_t* from, FlowOptions& to) noexcept;
+/// A call that is about to make a flow: `complete` - no argument of its own is missing.
+template <class Body>
+landfall_errc with_options(const char* op, bool complete, const landfall_flow_options_t* options,
+                           landfall_error_t* reterr_error, Body&& body) noexcept {
+  return guarded(op, reterr_error, [&]() -> landfall_errc {
+    FlowOptions flow_options;
+    if (!complete) return misuse(reterr_error, op, "NULL argument");
+    if (!read_flow_options(options, flow_options))
+      return misuse(reterr_error, op, "malformed options");
+    return body(flow_options);
+  });
+}
+
 landfall_errc write_verdict(const Verdict& from, landfall_verdict_t* to) noexcept;
 landfall_errc write_memory(const Memory& from, landfall_memory_info_t* to) noexcept;
 

@@ -35,6 +35,11 @@ struct LiveTables {
   }
 };
 
+std::atomic<std::uint64_t> g_refused{0};
+void count_refused() noexcept {
+  g_refused.fetch_add(1, std::memory_order_relaxed);
+}
+
 /// Null: no memory. Never freed: Buffers may be dropped while the process ends.
 LiveTables* live_tables() noexcept {
   static LiveTables* const tables = []() -> LiveTables* {
@@ -103,14 +108,20 @@ void remove_slots(const SlotChunk* first) noexcept {
 }
 
 FoundHandle::FoundHandle(const void* handle) noexcept {
-  LiveTables* const tables = live_tables();
-  if (handle == nullptr || tables == nullptr) return;
-  const auto value = reinterpret_cast<std::uintptr_t>(handle);
-  lock_ = std::shared_lock{tables->mutex};
-  Slot* const slot = place_of(*tables, value);
-  if (slot == nullptr) return;
-  const ReturnLink* const link = SlotChunk::link_of(slot);
-  if (link->next.load(std::memory_order_acquire) == mark_of(value)) slot_ = slot;
+  if (handle == nullptr) return;
+  if (LiveTables* const tables = live_tables(); tables != nullptr) {
+    const auto value = reinterpret_cast<std::uintptr_t>(handle);
+    lock_ = std::shared_lock{tables->mutex};
+    Slot* const slot = place_of(*tables, value);
+    if (slot != nullptr &&
+        SlotChunk::link_of(slot)->next.load(std::memory_order_acquire) == mark_of(value))
+      slot_ = slot;
+  }
+  if (slot_ == nullptr) count_refused();
+}
+
+std::uint64_t handles_refused() noexcept {
+  return g_refused.load(std::memory_order_relaxed);
 }
 
 Errc handle_refusal() noexcept {
@@ -145,6 +156,7 @@ Buffer Buffer::from_handle(void* handle) noexcept {
   const bool first = SlotChunk::link_of(found.slot())
                          ->next.compare_exchange_strong(mark, nullptr, std::memory_order_acq_rel,
                                                         std::memory_order_relaxed);
+  if (!first) detail::count_refused();
   return Buffer{first ? found.slot() : nullptr};
 }
 

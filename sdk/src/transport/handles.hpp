@@ -43,6 +43,8 @@ class FoundHandle {
   Slot* slot_ = nullptr;
 };
 
+/// Handles that were refused since the process started: forged, stale, or a parent's. Threads: any.
+std::uint64_t handles_refused() noexcept;
 /// Why a handle was refused: wrong_process or invalid_argument.
 Errc handle_refusal() noexcept;
 
