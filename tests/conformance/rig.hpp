@@ -77,7 +77,7 @@ class Rig {
 
   /// A connection with a sender at its other end; `opened` has come where there is one. nullptr,
   /// and a test failure, if that does not work.
-  Stream* connect(FlowOptions options = {}, std::size_t receiver = 0);
+  Stream* connect(FlowOptions options = {}, std::size_t at = 0);
   /// A stream whose flow will be told by its FlowOptions::user: this.
   Stream& add_stream(std::unique_ptr<Peer> peer);
 

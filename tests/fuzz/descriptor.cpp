@@ -64,7 +64,7 @@ void register_it(Bytes& in) {
   const landfall_backend* const list[] = {given};
   const auto added = core.add(list, false, "");
   if (!added) {
-    require(added.error().cause() != "");
+    require(!added.error().cause().empty());
     require(core.all().empty());
     return;
   }

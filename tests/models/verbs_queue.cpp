@@ -258,7 +258,7 @@ void Queue::close(Flow& flow, bool reset) {
     const linger at_once{1, 0};
     ::setsockopt(flow.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     const sockaddr nowhere{AF_UNSPEC, {}};
-    ::connect(flow.fd, &nowhere, sizeof nowhere);
+    static_cast<void>(::connect(flow.fd, &nowhere, sizeof nowhere));
   } else {
     ::shutdown(flow.fd, SHUT_RDWR);
   }

@@ -63,7 +63,7 @@ struct Queue {
   void give_back(const landfall_return& back);
   std::uint32_t arm();
   landfall_errc watch(int fd, std::uint32_t events, Watched& watched);
-  void start(Flow& flow, const landfall_flow_spec& spec);
+  void start(Flow& flow, const landfall_flow_spec& with);
   void close(Flow& flow, bool reset);
   /// Posts free slots to the senders that have none, in turn.
   void send_credits();

@@ -93,11 +93,11 @@ class Once {
     at.sin_family = AF_INET;
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t length = sizeof at;
-    ::bind(listener.get(), reinterpret_cast<sockaddr*>(&at), sizeof at);
+    EXPECT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
     ::listen(listener.get(), 1);
     ::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&at), &length);
     const int theirs = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ::connect(theirs, reinterpret_cast<sockaddr*>(&at), sizeof at);
+    EXPECT_EQ(::connect(theirs, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
     return {::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC), theirs};
   }
 

@@ -11,7 +11,6 @@ namespace landfall {
 
 using detail::GroupCore;
 using detail::impl;
-using detail::QueueCore;
 
 namespace {
 /// Nothing is thrown at the caller: what can still go wrong inside is that memory runs out.

@@ -66,29 +66,30 @@ TEST(ReturnStack, TakingForgetsTheSleeper) {
 // Goal: with the Receiver gone, exactly one of the droppers (or the leaver) closes the queue.
 TEST(ReturnStack, ExactlyOneClosesAnOrphan) {
   constexpr int kRounds = 500;
-  constexpr int kThreads = 4;
-  constexpr int kEach = 8;
+  constexpr std::size_t kThreads = 4;
+  constexpr std::size_t kEach = 8;
   for (int round = 0; round < kRounds; ++round) {
     ReturnStack stack;
     Slots slots{kThreads * kEach};
     std::atomic<int> closed{0};
     std::atomic<bool> go{false};
     std::vector<std::thread> droppers;
-    for (int t = 0; t < kThreads; ++t) {
+    for (std::size_t t = 0; t < kThreads; ++t) {
       droppers.emplace_back([&, t] {
         while (!go.load()) std::this_thread::yield();
-        for (int i = 0; i < kEach; ++i) {
-          const auto pushed = stack.push(slots[static_cast<std::size_t>(t * kEach + i)]);
+        for (std::size_t i = 0; i < kEach; ++i) {
+          const auto pushed = stack.push(slots[t * kEach + i]);
           if (pushed == ReturnStack::Pushed::orphaned && stack.orphan_returned()) ++closed;
         }
       });
     }
     go.store(true);
     const auto back = static_cast<std::int64_t>(length(stack.orphan()));
-    if (stack.orphan_outstanding(kThreads * kEach - back)) ++closed;
+    constexpr auto kAll = static_cast<std::int64_t>(kThreads * kEach);
+    if (stack.orphan_outstanding(kAll - back)) ++closed;
     for (std::thread& dropper : droppers) dropper.join();
     ASSERT_EQ(closed.load(), 1);
-    ASSERT_EQ(back + static_cast<std::int64_t>(length(stack.take_all())), kThreads * kEach);
+    ASSERT_EQ(back + static_cast<std::int64_t>(length(stack.take_all())), kAll);
   }
 }
 

@@ -47,7 +47,7 @@ void QueueCore::reclaim(const ReturnLink* list) noexcept {
       if (--parent->parts != 0) continue;
       slot = parent;
     }
-    if (slot->flow != flow) {
+    if (flow == nullptr || slot->flow != flow) {
       if (flow != nullptr) drop_charge(*flow, charge, extents);
       flow = slot->flow;
       charge = 0;
