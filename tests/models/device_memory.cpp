@@ -13,6 +13,7 @@
 
 #include "landfall/abi/authoring.hpp"
 #include "landfall/base/fd.hpp"
+#include "models/model_backend.hpp"
 
 namespace landfall::test {
 
@@ -224,7 +225,6 @@ void fence_drop(landfall_fence* fence) {
 
 constexpr landfall_memory_ops kOps{
     .struct_size = sizeof(landfall_memory_ops),
-    .reserved = 0,
     .probe = probe,
     .allocate = allocate,
     .release = release,
@@ -238,17 +238,8 @@ constexpr landfall_memory_ops kOps{
 
 }  // namespace
 
-constexpr landfall_backend kDeviceMemory{
-    .struct_size = sizeof(landfall_backend),
-    .abi_major = LANDFALL_ABI_MAJOR,
-    .abi_minor = LANDFALL_ABI_MINOR,
-    .kind = LANDFALL_KIND_MEMORY,
-    .rank = 0,
-    .name = "device-memory",
-    .version = "1",
-    .summary = "model of device memory: no host view",
-    .ops = &kOps,
-};
+constexpr landfall_backend kDeviceMemory =
+    model_backend("device-memory", 0, "model of device memory: no host view", &kOps);
 
 std::span<std::byte> device_bytes(std::uint64_t device_address) noexcept {
   const std::lock_guard lock{device().mutex};

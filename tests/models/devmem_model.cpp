@@ -12,6 +12,7 @@
 
 #include "models/device_memory.hpp"
 #include "models/devmem_queue.hpp"
+#include "models/model_backend.hpp"
 #include "models/model_options.hpp"
 
 namespace landfall::test {
@@ -247,44 +248,27 @@ landfall_errc flow_pause(landfall_queue* handle, landfall_flow* flow, std::int32
 
 constexpr landfall_transport_ops kOps{
     .struct_size = sizeof(landfall_transport_ops),
-    .reserved = 0,
     .probe = probe,
     .domain_open = domain_open,
     .domain_close = domain_close,
     .queue_open = queue_open,
     .queue_stop = queue_stop,
     .queue_close = queue_close,
-    .own_memory = nullptr,
     .poll = poll,
     .give_back = give_back,
     .arm = arm,
     .wait_fd = wait_fd,
-    .wait = nullptr,
     .attach = attach,
     .detach = detach,
     .flow_close = flow_close,
     .flow_pause = flow_pause,
-    .land = nullptr,
-    .post = nullptr,
-    .listen = nullptr,
-    .listener_close = nullptr,
-    .connect = nullptr,
-    .flow_start = nullptr,
 };
 
 }  // namespace
 
-constexpr landfall_backend kDevmemModel{
-    .struct_size = sizeof(landfall_backend),
-    .abi_major = LANDFALL_ABI_MAJOR,
-    .abi_minor = LANDFALL_ABI_MINOR,
-    .kind = LANDFALL_KIND_TRANSPORT,
-    .rank = 10,
-    .name = "devmem-model",
-    .version = "1",
-    .summary = "model of devmem TCP: the kernel picks the pages, tokens are per socket",
-    .ops = &kOps,
-};
+constexpr landfall_backend kDevmemModel =
+    model_backend("devmem-model", 10,
+                  "model of devmem TCP: the kernel picks the pages, tokens are per socket", &kOps);
 
 DevmemFaults devmem_faults() noexcept {
   return {g_bad_returns.load(), g_closed_with_extents.load(), g_demanded.load()};

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <span>
 
+#include "models/model_backend.hpp"
 #include "models/model_options.hpp"
 
 namespace landfall::test {
@@ -56,14 +57,14 @@ struct Queue final : NullQueue {
     for (std::uint64_t i = 0; i < slots; ++i)
       free_slots[i] = static_cast<std::uint32_t>(slots - 1 - i);
   }
-  ~Queue() {
+  ~Queue() override {
     if (event_fd >= 0) ::close(event_fd);
   }
 
   void push(std::size_t flow, landfall_record record) override {
     const std::lock_guard lock{mutex};
     if (record.kind == LANDFALL_DATA) ++scripted_out;
-    script.push_back({flow, record});
+    script.emplace_back(flow, record);
     has_script.store(true, std::memory_order_release);
     wake();
   }
@@ -348,25 +349,18 @@ landfall_errc flow_start(landfall_queue* queue, landfall_flow* flow,
 
 constexpr landfall_transport_ops kOps{
     .struct_size = sizeof(landfall_transport_ops),
-    .reserved = 0,
     .probe = probe,
     .domain_open = domain_open,
     .domain_close = domain_close,
     .queue_open = queue_open,
     .queue_stop = queue_stop,
     .queue_close = queue_close,
-    .own_memory = nullptr,
     .poll = poll,
     .give_back = give_back,
     .arm = arm,
     .wait_fd = wait_fd,
-    .wait = nullptr,
-    .attach = nullptr,
-    .detach = nullptr,
     .flow_close = flow_close,
     .flow_pause = flow_pause,
-    .land = nullptr,
-    .post = nullptr,
     .listen = listen,
     .listener_close = listener_close,
     .connect = connect,
@@ -375,17 +369,8 @@ constexpr landfall_transport_ops kOps{
 
 }  // namespace
 
-constexpr landfall_backend kNullTransport{
-    .struct_size = sizeof(landfall_backend),
-    .abi_major = LANDFALL_ABI_MAJOR,
-    .abi_minor = LANDFALL_ABI_MINOR,
-    .kind = LANDFALL_KIND_TRANSPORT,
-    .rank = 99,
-    .name = "null",
-    .version = "1",
-    .summary = "data records from nowhere: what the core itself costs",
-    .ops = &kOps,
-};
+constexpr landfall_backend kNullTransport =
+    model_backend("null", 99, "data records from nowhere: what the core itself costs", &kOps);
 
 NullQueue* NullQueue::at(std::size_t index) noexcept {
   const std::lock_guard lock{g_queues_mutex};

@@ -19,6 +19,7 @@ extern const landfall_backend kNullTransport;
 /// One open queue of `null`, for tests that script what it reports.
 class NullQueue {
  public:
+  virtual ~NullQueue() = default;
   /// The open queues, oldest first; nullptr past the end. Valid until its Group is gone.
   static NullQueue* at(std::size_t index) noexcept;
 
@@ -31,9 +32,6 @@ class NullQueue {
   virtual std::vector<landfall_return> scripted_returns() const = 0;
   /// Extents out now, scripted ones included. Threads: any.
   virtual std::uint64_t extents_out() const noexcept = 0;
-
- protected:
-  ~NullQueue() = default;
 };
 
 }  // namespace landfall::test

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "models/device_memory.hpp"
+#include "models/model_backend.hpp"
 #include "models/model_options.hpp"
 #include "models/verbs_queue.hpp"
 
@@ -166,25 +167,18 @@ landfall_errc flow_start(landfall_queue* queue, landfall_flow* flow,
 
 constexpr landfall_transport_ops kOps{
     .struct_size = sizeof(landfall_transport_ops),
-    .reserved = 0,
     .probe = probe,
     .domain_open = domain_open,
     .domain_close = domain_close,
     .queue_open = queue_open,
     .queue_stop = queue_stop,
     .queue_close = queue_close,
-    .own_memory = nullptr,
     .poll = poll,
     .give_back = give_back,
     .arm = arm,
     .wait_fd = wait_fd,
-    .wait = nullptr,
-    .attach = nullptr,
-    .detach = nullptr,
     .flow_close = flow_close,
     .flow_pause = flow_pause,
-    .land = nullptr,
-    .post = nullptr,
     .listen = listen,
     .listener_close = listener_close,
     .connect = connect,
@@ -193,16 +187,7 @@ constexpr landfall_transport_ops kOps{
 
 }  // namespace
 
-constexpr landfall_backend kVerbsModel{
-    .struct_size = sizeof(landfall_backend),
-    .abi_major = LANDFALL_ABI_MAJOR,
-    .abi_minor = LANDFALL_ABI_MINOR,
-    .kind = LANDFALL_KIND_TRANSPORT,
-    .rank = 20,
-    .name = "verbs-model",
-    .version = "1",
-    .summary = "model of RDMA receive: posted slots, messages, its own connections",
-    .ops = &kOps,
-};
+constexpr landfall_backend kVerbsModel = model_backend(
+    "verbs-model", 20, "model of RDMA receive: posted slots, messages, its own connections", &kOps);
 
 }  // namespace landfall::test
