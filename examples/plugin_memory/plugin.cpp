@@ -78,17 +78,8 @@ constexpr landfall_memory_ops kOps{
     .fence_drop = nullptr,
 };
 
-constexpr landfall_backend kBackend{
-    .struct_size = sizeof(landfall_backend),
-    .abi_major = LANDFALL_ABI_MAJOR,
-    .abi_minor = LANDFALL_ABI_MINOR,
-    .kind = LANDFALL_KIND_MEMORY,
-    .rank = 0,
-    .name = "sample-memory",
-    .version = "1.0",
-    .summary = "anonymous pages, as an example",
-    .ops = &kOps,
-};
+constexpr landfall_backend kBackend =
+    describe(&kOps, "sample-memory", "1.0", "anonymous pages, as an example");
 
 }  // namespace
 

@@ -258,17 +258,8 @@ constexpr landfall_transport_ops make_ops() {
 }
 constexpr landfall_transport_ops kOps = make_ops();
 
-constexpr landfall_backend kBackend{
-    .struct_size = sizeof(landfall_backend),
-    .abi_major = LANDFALL_ABI_MAJOR,
-    .abi_minor = LANDFALL_ABI_MINOR,
-    .kind = LANDFALL_KIND_TRANSPORT,
-    .rank = 95,
-    .name = "sample-recv",
-    .version = "1.0",
-    .summary = "recv(2) into the Region, as an example",
-    .ops = &kOps,
-};
+constexpr landfall_backend kBackend =
+    describe(&kOps, 95, "sample-recv", "1.0", "recv(2) into the Region, as an example");
 
 }  // namespace
 

@@ -13,7 +13,6 @@
 
 #include "landfall/abi/authoring.hpp"
 #include "landfall/base/fd.hpp"
-#include "models/model_backend.hpp"
 
 namespace landfall::test {
 
@@ -239,7 +238,7 @@ constexpr landfall_memory_ops kOps{
 }  // namespace
 
 constexpr landfall_backend kDeviceMemory =
-    model_backend("device-memory", 0, "model of device memory: no host view", &kOps);
+    authoring::describe(&kOps, "device-memory", "1", "model of device memory: no host view");
 
 std::span<std::byte> device_bytes(std::uint64_t device_address) noexcept {
   const std::lock_guard lock{device().mutex};

@@ -12,7 +12,6 @@
 
 #include "models/device_memory.hpp"
 #include "models/devmem_queue.hpp"
-#include "models/model_backend.hpp"
 #include "models/model_options.hpp"
 
 namespace landfall::test {
@@ -267,8 +266,8 @@ constexpr landfall_transport_ops kOps{
 }  // namespace
 
 constexpr landfall_backend kDevmemModel =
-    model_backend("devmem-model", 10,
-                  "model of devmem TCP: the kernel picks the pages, tokens are per socket", &kOps);
+    authoring::describe(&kOps, 10, "devmem-model", "1",
+                        "model of devmem TCP: the kernel picks the pages, tokens are per socket");
 
 DevmemFaults devmem_faults() noexcept {
   return {g_bad_returns.load(), g_closed_with_extents.load(), g_demanded.load()};

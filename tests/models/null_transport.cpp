@@ -12,7 +12,6 @@
 #include <mutex>
 #include <span>
 
-#include "models/model_backend.hpp"
 #include "models/model_options.hpp"
 
 namespace landfall::test {
@@ -369,8 +368,8 @@ constexpr landfall_transport_ops kOps{
 
 }  // namespace
 
-constexpr landfall_backend kNullTransport =
-    model_backend("null", 99, "data records from nowhere: what the core itself costs", &kOps);
+constexpr landfall_backend kNullTransport = authoring::describe(
+    &kOps, 99, "null", "1", "data records from nowhere: what the core itself costs");
 
 NullQueue* NullQueue::at(std::size_t index) noexcept {
   const std::lock_guard lock{g_queues_mutex};

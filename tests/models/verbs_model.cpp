@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "models/device_memory.hpp"
-#include "models/model_backend.hpp"
 #include "models/model_options.hpp"
 #include "models/verbs_queue.hpp"
 
@@ -187,7 +186,8 @@ constexpr landfall_transport_ops kOps{
 
 }  // namespace
 
-constexpr landfall_backend kVerbsModel = model_backend(
-    "verbs-model", 20, "model of RDMA receive: posted slots, messages, its own connections", &kOps);
+constexpr landfall_backend kVerbsModel =
+    authoring::describe(&kOps, 20, "verbs-model", "1",
+                        "model of RDMA receive: posted slots, messages, its own connections");
 
 }  // namespace landfall::test

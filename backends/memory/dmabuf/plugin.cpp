@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dmabuf_source.hpp"
 
+#include "landfall/abi/authoring.hpp"
+
 namespace {
 
 using namespace landfall::dmabuf_source;
@@ -10,13 +12,6 @@ constexpr landfall_memory_ops kOps = {
 
 }  // namespace
 
-extern "C" const landfall_backend landfall_builtin_memory_dmabuf = {
-    sizeof(landfall_backend),
-    LANDFALL_ABI_MAJOR,
-    LANDFALL_ABI_MINOR,
-    LANDFALL_KIND_MEMORY,
-    0,
-    "dmabuf",
-    "0.1.0",
-    "a dma-buf that the application brings",
-    &kOps};
+extern "C" constinit const landfall_backend landfall_builtin_memory_dmabuf =
+    landfall::authoring::describe(&kOps, "dmabuf", "0.1.0",
+                                  "a dma-buf that the application brings");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host_source.hpp"
 
+#include "landfall/abi/authoring.hpp"
+
 namespace {
 
 using namespace landfall::host_source;
@@ -10,13 +12,7 @@ constexpr landfall_memory_ops kOps = {
 
 }  // namespace
 
-extern "C" const landfall_backend landfall_builtin_memory_host = {
-    sizeof(landfall_backend),
-    LANDFALL_ABI_MAJOR,
-    LANDFALL_ABI_MINOR,
-    LANDFALL_KIND_MEMORY,
-    0,
-    "host",
-    "0.1.0",
-    "ordinary pages: anonymous, memfd, adopted memfd, or a borrowed range",
-    &kOps};
+extern "C" constinit const landfall_backend landfall_builtin_memory_host =
+    landfall::authoring::describe(
+        &kOps, "host", "0.1.0",
+        "ordinary pages: anonymous, memfd, adopted memfd, or a borrowed range");

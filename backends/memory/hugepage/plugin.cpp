@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hugepage_source.hpp"
 
+#include "landfall/abi/authoring.hpp"
+
 namespace {
 
 using namespace landfall::hugepage_source;
@@ -10,13 +12,7 @@ constexpr landfall_memory_ops kOps = {
 
 }  // namespace
 
-extern "C" const landfall_backend landfall_builtin_memory_hugepage = {
-    sizeof(landfall_backend),
-    LANDFALL_ABI_MAJOR,
-    LANDFALL_ABI_MINOR,
-    LANDFALL_KIND_MEMORY,
-    0,
-    "hugepage",
-    "0.1.0",
-    "hugetlb pages: anonymous, memfd, adopted memfd, or a borrowed range",
-    &kOps};
+extern "C" constinit const landfall_backend landfall_builtin_memory_hugepage =
+    landfall::authoring::describe(
+        &kOps, "hugepage", "0.1.0",
+        "hugetlb pages: anonymous, memfd, adopted memfd, or a borrowed range");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "udmabuf_source.hpp"
 
+#include "landfall/abi/authoring.hpp"
+
 namespace {
 
 using namespace landfall::udmabuf_source;
@@ -10,13 +12,7 @@ constexpr landfall_memory_ops kOps = {
 
 }  // namespace
 
-extern "C" const landfall_backend landfall_builtin_memory_udmabuf = {
-    sizeof(landfall_backend),
-    LANDFALL_ABI_MAJOR,
-    LANDFALL_ABI_MINOR,
-    LANDFALL_KIND_MEMORY,
-    0,
-    "udmabuf",
-    "0.1.0",
-    "a sealed memfd made a dma-buf by /dev/udmabuf, with a host view",
-    &kOps};
+extern "C" constinit const landfall_backend landfall_builtin_memory_udmabuf =
+    landfall::authoring::describe(
+        &kOps, "udmabuf", "0.1.0",
+        "a sealed memfd made a dma-buf by /dev/udmabuf, with a host view");

@@ -230,13 +230,6 @@ constexpr landfall_transport_ops kOps{
 
 }  // namespace
 
-extern "C" const landfall_backend landfall_builtin_transport_tcp = {
-    sizeof(landfall_backend),
-    LANDFALL_ABI_MAJOR,
-    LANDFALL_ABI_MINOR,
-    LANDFALL_KIND_TRANSPORT,
-    90,
-    "tcp",
-    "0.1.0",
-    "any TCP socket: one copy by the kernel, straight into the region (io_uring, or recv)",
-    &kOps};
+extern "C" constinit const landfall_backend landfall_builtin_transport_tcp = authoring::describe(
+    &kOps, 90, "tcp", "0.1.0",
+    "any TCP socket: one copy by the kernel, straight into the region (io_uring, or recv)");

@@ -129,4 +129,32 @@ landfall_errc guarded(landfall_why* why, Body&& body) noexcept {
   }
 }
 
+/// The descriptor of a transport, for the ABI that this header is of.
+constexpr landfall_backend describe(const landfall_transport_ops* ops, std::uint32_t rank,
+                                    const char* name, const char* version,
+                                    const char* summary) noexcept {
+  return {sizeof(landfall_backend),
+          LANDFALL_ABI_MAJOR,
+          LANDFALL_ABI_MINOR,
+          LANDFALL_KIND_TRANSPORT,
+          rank,
+          name,
+          version,
+          summary,
+          ops};
+}
+/// Of a memory source: these have no rank.
+constexpr landfall_backend describe(const landfall_memory_ops* ops, const char* name,
+                                    const char* version, const char* summary) noexcept {
+  return {sizeof(landfall_backend),
+          LANDFALL_ABI_MAJOR,
+          LANDFALL_ABI_MINOR,
+          LANDFALL_KIND_MEMORY,
+          0,
+          name,
+          version,
+          summary,
+          ops};
+}
+
 }  // namespace landfall::authoring
