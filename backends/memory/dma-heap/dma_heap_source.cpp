@@ -7,8 +7,8 @@
 #include <sys/ioctl.h>
 
 #include <cinttypes>
-#include <memory>
 #include <string>
+#include <utility>
 
 #include "pages/pages.hpp"
 
@@ -19,12 +19,6 @@ namespace {
 constexpr std::uint32_t kTakes = pages::kTakesNoHostView | pages::kTakesPopulated |
                                  pages::kTakesLocked | pages::kTakesDeviceName;
 constexpr const char* kFolder = "/dev/dma_heap";
-
-struct Region {
-  const landfall_host* host = nullptr;
-  Fd dmabuf;
-  pages::Mapping view;
-};
 
 std::string heaps() {
   std::string found;
@@ -95,34 +89,14 @@ landfall_errc allocate(const landfall_memory_spec* given, landfall_region** ret_
     landfall_memory_spec spec{};
     Fd heap;
     if (const auto code = check(call, given, &spec, &heap); code != LANDFALL_ERRC_ok) return code;
-    auto region = std::make_unique<Region>();
-    region->host = call.host;
-    if (const auto code = take_from(call, heap.get(), spec.size_bytes, &region->dmabuf);
+    Fd dmabuf;
+    if (const auto code = take_from(call, heap.get(), spec.size_bytes, &dmabuf);
         code != LANDFALL_ERRC_ok)
       return code;
-    if ((spec.flags & LANDFALL_WANT_NO_HOST_VIEW) == 0)
-      if (const auto code =
-              pages::map_dmabuf(call, region->dmabuf.get(), spec.size_bytes, &region->view);
-          code != LANDFALL_ERRC_ok)
-        return code;
-    pages::describe_dmabuf(region->view, spec.size_bytes, ret_memory);
-    ret_memory->flags |= LANDFALL_MEM_LOCKED;
-    *ret_region = reinterpret_cast<landfall_region*>(region.release());
-    return std::int32_t{LANDFALL_ERRC_ok};
-  });
-}
-
-void release(landfall_region* region) noexcept {
-  delete reinterpret_cast<Region*>(region);
-}
-
-landfall_errc export_dmabuf(landfall_region* region, std::uint64_t offset, std::uint64_t,
-                            std::int32_t* ret_fd, std::uint64_t* ret_offset,
-                            landfall_why* reterr_why) noexcept {
-  return authoring::guarded(reterr_why, [&] {
-    const Region& own = *reinterpret_cast<Region*>(region);
-    *ret_offset = offset;
-    return pages::duplicate({own.host, reterr_why}, own.dmabuf.get(), ret_fd);
+    const auto code =
+        pages::make_dmabuf_region(call, spec, std::move(dmabuf), ret_region, ret_memory);
+    if (code == LANDFALL_ERRC_ok) ret_memory->flags |= LANDFALL_MEM_LOCKED;
+    return code;
   });
 }
 

@@ -10,9 +10,5 @@ namespace landfall::dma_heap_source {
 landfall_errc probe(const landfall_memory_spec* given, landfall_why* reterr_why) noexcept;
 landfall_errc allocate(const landfall_memory_spec* given, landfall_region** ret_region,
                        landfall_memory* ret_memory, landfall_why* reterr_why) noexcept;
-void release(landfall_region* region) noexcept;
-landfall_errc export_dmabuf(landfall_region* region, std::uint64_t offset, std::uint64_t length,
-                            std::int32_t* ret_fd, std::uint64_t* ret_offset,
-                            landfall_why* reterr_why) noexcept;
 
 }  // namespace landfall::dma_heap_source

@@ -2,16 +2,18 @@
 #include "dma_heap_source.hpp"
 
 #include "landfall/abi/authoring.hpp"
+#include "pages/pages.hpp"
 
 namespace {
 
+using namespace landfall;
 using namespace landfall::dma_heap_source;
 
 constexpr landfall_memory_ops kOps = {
-    sizeof(landfall_memory_ops), 0, probe, allocate, release, export_dmabuf, nullptr};
+    sizeof(landfall_memory_ops), 0,      probe, allocate, pages::release_dmabuf,
+    pages::export_whole,         nullptr};
 
 }  // namespace
 
 extern "C" constinit const landfall_backend landfall_builtin_memory_dma_heap =
-    landfall::authoring::describe(&kOps, "dma-heap", "0.1.0",
-                                  "a dma-buf from a heap in /dev/dma_heap");
+    authoring::describe(&kOps, "dma-heap", "0.1.0", "a dma-buf from a heap in /dev/dma_heap");

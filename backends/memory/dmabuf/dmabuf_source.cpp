@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cinttypes>
-#include <memory>
 
 #include "pages/pages.hpp"
 
@@ -15,12 +14,6 @@ namespace {
 
 // Whether the exporter keeps the pages resident is its secret: locked and populated are refused.
 constexpr std::uint32_t kTakes = pages::kTakesNoHostView | pages::kTakesAdopt;
-
-struct Region {
-  const landfall_host* host = nullptr;
-  Fd dmabuf;
-  pages::Mapping view;
-};
 
 // Checks that it is a dma-buf and how much of it is meant; ret_spec->size_bytes is that, after.
 landfall_errc check(const pages::Call& call, const landfall_memory_spec* given,
@@ -69,34 +62,10 @@ landfall_errc allocate(const landfall_memory_spec* given, landfall_region** ret_
     const pages::Call call = pages::call_of(given, reterr_why);
     landfall_memory_spec spec{};
     if (const auto code = check(call, given, &spec); code != LANDFALL_ERRC_ok) return code;
-    auto region = std::make_unique<Region>();
-    region->host = call.host;
     std::int32_t copy = -1;
     if (const auto code = pages::duplicate(call, spec.fd, &copy); code != LANDFALL_ERRC_ok)
       return code;
-    region->dmabuf = Fd{copy};
-    if ((spec.flags & LANDFALL_WANT_NO_HOST_VIEW) == 0)
-      if (const auto code =
-              pages::map_dmabuf(call, region->dmabuf.get(), spec.size_bytes, &region->view);
-          code != LANDFALL_ERRC_ok)
-        return code;
-    pages::describe_dmabuf(region->view, spec.size_bytes, ret_memory);
-    *ret_region = reinterpret_cast<landfall_region*>(region.release());
-    return std::int32_t{LANDFALL_ERRC_ok};
-  });
-}
-
-void release(landfall_region* region) noexcept {
-  delete reinterpret_cast<Region*>(region);
-}
-
-landfall_errc export_dmabuf(landfall_region* region, std::uint64_t offset, std::uint64_t,
-                            std::int32_t* ret_fd, std::uint64_t* ret_offset,
-                            landfall_why* reterr_why) noexcept {
-  return authoring::guarded(reterr_why, [&] {
-    const Region& own = *reinterpret_cast<Region*>(region);
-    *ret_offset = offset;
-    return pages::duplicate({own.host, reterr_why}, own.dmabuf.get(), ret_fd);
+    return pages::make_dmabuf_region(call, spec, Fd{copy}, ret_region, ret_memory);
   });
 }
 

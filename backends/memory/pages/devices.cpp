@@ -3,9 +3,29 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include <memory>
+
 #include "pages.hpp"
 
 namespace landfall::pages {
+namespace {
+
+void describe_dmabuf(const Mapping& view, std::uint64_t size_bytes, landfall_memory* ret_memory) {
+  const std::uint32_t struct_size = ret_memory->struct_size;
+  *ret_memory = landfall_memory{};
+  ret_memory->struct_size = struct_size;
+  ret_memory->flags = LANDFALL_MEM_DMABUF;
+  if (view) {
+    ret_memory->flags |= LANDFALL_MEM_CPU_READ | LANDFALL_MEM_CPU_WRITE | LANDFALL_MEM_SHARED;
+    ret_memory->device_kind = 1;  // DLPack: CPU
+  }
+  ret_memory->size_bytes = size_bytes;
+  ret_memory->page_bytes = system_page_bytes();
+  ret_memory->host = view.address();
+  ret_memory->numa_node = -1;
+}
+
+}  // namespace
 
 landfall_errc map_dmabuf(const Call& call, int fd, std::uint64_t size_bytes, Mapping* ret_mapping) {
   int number = call.fault("mmap");
@@ -32,21 +52,6 @@ landfall_errc map_dmabuf(const Call& call, int fd, std::uint64_t size_bytes, Map
   }
 }
 
-void describe_dmabuf(const Mapping& view, std::uint64_t size_bytes, landfall_memory* ret_memory) {
-  const std::uint32_t struct_size = ret_memory->struct_size;
-  *ret_memory = landfall_memory{};
-  ret_memory->struct_size = struct_size;
-  ret_memory->flags = LANDFALL_MEM_DMABUF;
-  if (view) {
-    ret_memory->flags |= LANDFALL_MEM_CPU_READ | LANDFALL_MEM_CPU_WRITE | LANDFALL_MEM_SHARED;
-    ret_memory->device_kind = 1;  // DLPack: CPU
-  }
-  ret_memory->size_bytes = size_bytes;
-  ret_memory->page_bytes = system_page_bytes();
-  ret_memory->host = view.address();
-  ret_memory->numa_node = -1;
-}
-
 landfall_errc duplicate(const Call& call, int fd, std::int32_t* ret_fd) {
   const int number = call.fault("fcntl");
   auto copy = number == 0 ? Fd::duplicate(fd) : os_error("fcntl", ReasonCode::none, number);
@@ -56,6 +61,34 @@ landfall_errc duplicate(const Call& call, int fd, std::int32_t* ret_fd) {
                                 copy.error().native());
   *ret_fd = copy->release();
   return LANDFALL_ERRC_ok;
+}
+
+landfall_errc make_dmabuf_region(const Call& call, const landfall_memory_spec& spec, Fd fd,
+                                 landfall_region** ret_region, landfall_memory* ret_memory) {
+  auto region = std::make_unique<Dmabuf>();
+  region->host = call.host;
+  region->fd = std::move(fd);
+  if ((spec.flags & LANDFALL_WANT_NO_HOST_VIEW) == 0)
+    if (const auto code = map_dmabuf(call, region->fd.get(), spec.size_bytes, &region->view);
+        code != LANDFALL_ERRC_ok)
+      return code;
+  describe_dmabuf(region->view, spec.size_bytes, ret_memory);
+  *ret_region = reinterpret_cast<landfall_region*>(region.release());
+  return LANDFALL_ERRC_ok;
+}
+
+void release_dmabuf(landfall_region* region) noexcept {
+  delete reinterpret_cast<Dmabuf*>(region);
+}
+
+landfall_errc export_whole(landfall_region* region, std::uint64_t offset, std::uint64_t,
+                           std::int32_t* ret_fd, std::uint64_t* ret_offset,
+                           landfall_why* reterr_why) noexcept {
+  return authoring::guarded(reterr_why, [&] {
+    const Dmabuf& own = *reinterpret_cast<Dmabuf*>(region);
+    *ret_offset = offset;
+    return duplicate({own.host, reterr_why}, own.fd.get(), ret_fd);
+  });
 }
 
 landfall_errc open_device(const Call& call, const char* path, std::uint32_t missing, Fd* ret_fd) {

@@ -145,8 +145,20 @@ landfall_errc check_backing(const Call& call, const landfall_memory_spec& spec,
 /// A host view of a dma-buf; left empty where its exporter offers none, which is no error.
 /// Errors: no_memory and others that are not the exporter's "no".
 landfall_errc map_dmabuf(const Call& call, int fd, std::uint64_t size_bytes, Mapping* ret_mapping);
-/// Fills *ret_memory for a dma-buf that exports its whole, with `view` as its host view.
-void describe_dmabuf(const Mapping& view, std::uint64_t size_bytes, landfall_memory* ret_memory);
+/// A region that is one dma-buf, exported as a whole.
+struct Dmabuf {
+  const landfall_host* host = nullptr;
+  Fd fd;
+  Mapping view;  // empty: no host view
+};
+/// Maps `fd` if a host view is wanted, and makes a region of it. Errors: as map_dmabuf.
+landfall_errc make_dmabuf_region(const Call& call, const landfall_memory_spec& spec, Fd fd,
+                                 landfall_region** ret_region, landfall_memory* ret_memory);
+void release_dmabuf(landfall_region* region) noexcept;
+/// Errors: as duplicate.
+landfall_errc export_whole(landfall_region* region, std::uint64_t offset, std::uint64_t length,
+                           std::int32_t* ret_fd, std::uint64_t* ret_offset,
+                           landfall_why* reterr_why) noexcept;
 /// A close-on-exec duplicate for whoever asked for an export. Errors: limit_reached - LF1005.
 landfall_errc duplicate(const Call& call, int fd, std::int32_t* ret_fd);
 /// Opens a device of /dev for reading and writing. Errors: not_supported - with the reason
