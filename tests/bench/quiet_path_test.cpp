@@ -28,7 +28,6 @@ thread_local unsigned t_allocations = 0, t_locks = 0;
 // The program's own definitions come before the C library's, for every library in the process.
 extern "C" {
 // NOLINTBEGIN(bugprone-reserved-identifier): glibc's own names for the real ones.
-// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): glibc's are reserved names.
 void* __libc_malloc(std::size_t);
 void* __libc_calloc(std::size_t, std::size_t);
 void* __libc_realloc(void*, std::size_t);
@@ -37,15 +36,14 @@ void* malloc(std::size_t size) {
   t_allocations += t_watched;
   return __libc_malloc(size);
 }
-void* calloc(std::size_t count, std::size_t size) {
+void* calloc(std::size_t nmemb, std::size_t size) {
   t_allocations += t_watched;
-  return __libc_calloc(count, size);
+  return __libc_calloc(nmemb, size);
 }
-void* realloc(void* old, std::size_t size) {
+void* realloc(void* ptr, std::size_t size) {
   t_allocations += t_watched;
-  return __libc_realloc(old, size);
+  return __libc_realloc(ptr, size);
 }
-// NOLINTEND(readability-inconsistent-declaration-parameter-name)
 int pthread_mutex_lock(pthread_mutex_t* mutex) {
   static const auto real =
       reinterpret_cast<int (*)(pthread_mutex_t*)>(::dlsym(RTLD_NEXT, "pthread_mutex_lock"));
