@@ -7,7 +7,8 @@ setup := sdk/cmake/setup
 FILE ?=
 PREFIX ?= /usr/local
 
-.PHONY: all build test demo bench fuzz soak lab lab-test lab-selftests lab-shell install package format tidy clean help
+.PHONY: all build test demo bench fuzz soak lab lab-test lab-selftests lab-shell install package \
+  format tidy clean help
 all: build
 
 build:  ## build library and tools (build/release)
@@ -77,4 +78,4 @@ clean:  ## remove build/
 	rm -rf build
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 15

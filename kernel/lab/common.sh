@@ -15,3 +15,17 @@ krel() {
   cat "$cache/krel-$kernel" 2>/dev/null ||
     die "Linux $kernel is not in $cache. First: kernel/lab/fetch"
 }
+
+# Does FILE list the skip of NAME for this kernel RELEASE? Its lines: a pattern of kernel releases, a
+# pattern of names, and why; without a reason a line does not count. Says the reason.
+skip_listed() {  # skip_listed FILE RELEASE NAME
+  local releases names why
+  while read -r releases names why; do
+    # shellcheck disable=SC2053  # patterns
+    if [[ $releases != '#'* && $2 == $releases && $3 == $names && -n $why ]]; then
+      echo "skip of $3 is listed: $why"
+      return 0
+    fi
+  done <"$1"
+  return 1
+}

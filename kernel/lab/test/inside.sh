@@ -6,7 +6,7 @@ set -uo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/kernel/lab" "$work/tests/lab"
-cp "$1" "$work/kernel/lab/inside"
+cp "$1" "$(dirname "$1")/common.sh" "$work/kernel/lab"
 cat >"$work/tests/lab/skips" <<'EOF'
 # kernel test why
 6.12.* Zcrx.* no zcrx before 6.15
