@@ -172,11 +172,15 @@ Result<Fd> Destination::open_parent(std::string_view name, std::string& ret_last
     // Part by part and never through a link: what is below the destination stays below it.
     constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     int next = ::openat(at.get(), part.c_str(), kFlags);
+    bool made = false;
     if (next < 0 && errno == ENOENT) {
-      if (::mkdirat(at.get(), part.c_str(), 0777) != 0 && errno != EEXIST) return file_error(part);
+      made = ::mkdirat(at.get(), part.c_str(), 0777) == 0;
+      if (!made && errno != EEXIST) return file_error(part);
       next = ::openat(at.get(), part.c_str(), kFlags);
     }
     if (next < 0) return file_error(part);
+    if (struct stat st{}; made && ::fstat(next, &st) == 0)
+      made_early_.emplace(st.st_dev, st.st_ino);
     at.reset(next);
   }
   ret_last = std::string{name};
@@ -220,7 +224,7 @@ Result<std::unique_ptr<PartFile>> Destination::begin_raw() {
   return begin(head);
 }
 
-Result<void> Destination::make_directory(const ObjectHead& head) {
+Result<void> Destination::make_directory(std::uint64_t transfer_id, const ObjectHead& head) {
   if (kind_ == Kind::stream) return {};
   if (kind_ == Kind::file)
     return Error{Errc::invalid_argument, "", ReasonCode::destination_refused}.with(
@@ -234,18 +238,24 @@ Result<void> Destination::make_directory(const ObjectHead& head) {
                           ::fstatat(parent.get(), last.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
                           S_ISDIR(st.st_mode);
     if (!is_there) return file_error(head.name);
+    // A file in it came first, on another stream: the mode is due now.
+    if (made_early_.erase({st.st_dev, st.st_ino}) != 0 &&
+        ::fchmodat(parent.get(), last.c_str(), mode | 0700, 0) != 0)
+      return file_error(head.name);
   }
-  if ((mode & 0700) != 0700) sealed_.emplace_back(head.name, mode);
+  if ((mode & 0700) != 0700) transfers_[transfer_id].sealed.emplace_back(head.name, mode);
   return {};
 }
 
-Result<void> Destination::seal_directories() {
-  while (!sealed_.empty()) {
-    const auto [name, mode] = sealed_.back();
-    sealed_.pop_back();
+Result<void> Destination::end_stream(const StreamHead& stream) {
+  Transfer& transfer = transfers_[stream.transfer_id];
+  if (++transfer.streams_ended < stream.stream_count) return {};
+  const auto sealed = std::move(transfer.sealed);
+  transfers_.erase(stream.transfer_id);
+  for (auto one = sealed.rbegin(); one != sealed.rend(); ++one) {
     std::string last;
-    LANDFALL_TRY(const Fd parent, open_parent(name, last));
-    if (::fchmodat(parent.get(), last.c_str(), mode, 0) != 0) return file_error(name);
+    LANDFALL_TRY(const Fd parent, open_parent(one->first, last));
+    if (::fchmodat(parent.get(), last.c_str(), one->second, 0) != 0) return file_error(one->first);
   }
   return {};
 }

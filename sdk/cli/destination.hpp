@@ -5,7 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -41,9 +43,11 @@ class Destination {
   Result<std::unique_ptr<PartFile>> begin(const ObjectHead& head);
   /// A stream without a name: in a directory the next free number.
   Result<std::unique_ptr<PartFile>> begin_raw();
-  Result<void> make_directory(const ObjectHead& head);
-  /// After the last object: the modes of directories that may not be written.
-  Result<void> seal_directories();
+  /// One that was there before keeps its mode.
+  Result<void> make_directory(std::uint64_t transfer_id, const ObjectHead& head);
+  /// A stream of a transfer ended. After the last one directories that may not be written get their
+  /// modes.
+  Result<void> end_stream(const StreamHead& stream);
 
  private:
   enum class Kind { directory, file, stream };
@@ -56,7 +60,13 @@ class Destination {
   std::string last_;   // of the file
   bool taken_ = false;
   std::uint64_t next_number_ = 1;
-  std::vector<std::pair<std::string, mode_t>> sealed_;
+  struct Transfer {
+    std::uint32_t streams_ended = 0;
+    std::vector<std::pair<std::string, mode_t>> sealed;
+  };
+  std::map<std::uint64_t, Transfer> transfers_;
+  // Made for a file that came before its directory did, by device and inode.
+  std::set<std::pair<dev_t, ino_t>> made_early_;
 };
 
 }  // namespace landfall::cli

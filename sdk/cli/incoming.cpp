@@ -18,7 +18,8 @@ Result<void> Incoming::stream_begin(const StreamHead& head) {
 }
 
 Result<void> Incoming::object_begin(const ObjectHead& head) {
-  if (head.kind == ObjectKind::directory) return destination_.make_directory(head);
+  if (head.kind == ObjectKind::directory)
+    return destination_.make_directory(head_ ? head_->transfer_id : 0, head);
   LANDFALL_TRY(file_, destination_.begin(head));
   return {};
 }
@@ -37,7 +38,7 @@ Result<void> Incoming::object_end(std::uint64_t size_bytes) {
 
 Result<void> Incoming::finish() {
   LANDFALL_CHECK(parser_.finish());
-  if (head_) return destination_.seal_directories();
+  if (head_) return destination_.end_stream(*head_);
   // A raw stream without a single byte is a file all the same.
   if (file_ == nullptr) {
     LANDFALL_TRY(file_, destination_.begin_raw());
