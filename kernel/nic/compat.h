@@ -5,6 +5,7 @@
 
 #include <linux/version.h>
 #include <linux/ethtool.h>
+#include <linux/ethtool_netlink.h>
 #include <linux/hrtimer.h>
 #include <linux/netdevice.h>
 #include <net/netdev_queues.h>
@@ -41,7 +42,16 @@ static inline u32 lf_hds_thresh(const struct net_device *dev)
 #define napi_enable_locked(n)			napi_enable(n)
 #define napi_disable_locked(n)			napi_disable(n)
 #define netif_napi_del_locked(n)		netif_napi_del(n)
-#define netif_napi_add_config_locked(d, n, p, i) netif_napi_add(d, n, p)
+
+#ifndef kvzalloc_obj
+#define kvzalloc_obj(object, gfp)		kvzalloc(sizeof(object), gfp)
+#endif
+
+static inline void netif_napi_add_config_locked(struct net_device *dev, struct napi_struct *napi,
+						int (*poll)(struct napi_struct *, int), int idx)
+{
+	netif_napi_add(dev, napi, poll);
+}
 
 static inline bool lf_hds_enabled(const struct net_device *dev, u8 own)
 {

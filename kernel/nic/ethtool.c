@@ -106,6 +106,19 @@ static int lf_set_pauseparam(struct net_device *dev, struct ethtool_pauseparam *
 	return 0;
 }
 
+static void lf_get_pause_stats(struct net_device *dev, struct ethtool_pause_stats *stats)
+{
+	struct lf_port *port = netdev_priv(dev);
+	struct lf_port *peer;
+
+	stats->tx_pause_frames = lf_stats_rx_total(port, LF_RX_PAUSE);
+	rcu_read_lock();
+	peer = rcu_dereference(port->slot->peer->port);
+	if (peer)
+		stats->rx_pause_frames = lf_stats_rx_total(peer, LF_RX_PAUSE);
+	rcu_read_unlock();
+}
+
 static int lf_get_link_ksettings(struct net_device *dev, struct ethtool_link_ksettings *link)
 {
 	struct lf_port *port = netdev_priv(dev);
@@ -182,6 +195,7 @@ const struct ethtool_ops lf_ethtool_ops = {
 	.set_channels		= lf_set_channels_op,
 	.get_coalesce		= lf_get_coalesce,
 	.set_coalesce		= lf_set_coalesce,
+	.get_pause_stats	= lf_get_pause_stats,
 	.get_pauseparam		= lf_get_pauseparam,
 	.set_pauseparam		= lf_set_pauseparam,
 	.get_sset_count		= lf_get_sset_count,

@@ -110,16 +110,13 @@ static int lf_payload_show(struct seq_file *s, void *unused)
 	struct lf_slot *slot = s->private;
 	u64 provider = 0, page = 0, linear = 0;
 	struct lf_port *port;
-	unsigned int i;
 
 	rcu_read_lock();
 	port = rcu_dereference(slot->port);
-	for (i = 0; port && i < lf_max_queues; i++) {
-		const struct lf_rx_stats *stats = &port->rxq[i].stats;
-
-		provider += u64_stats_read(&stats->payload_provider);
-		page += u64_stats_read(&stats->payload_page);
-		linear += u64_stats_read(&stats->payload_linear);
+	if (port) {
+		provider = lf_stats_rx_total(port, LF_RX_PAYLOAD_PROVIDER);
+		page = lf_stats_rx_total(port, LF_RX_PAYLOAD_PAGE);
+		linear = lf_stats_rx_total(port, LF_RX_PAYLOAD_LINEAR);
 	}
 	rcu_read_unlock();
 	seq_printf(s, "provider %llu\npage %llu\nlinear %llu\n", provider, page, linear);

@@ -161,51 +161,55 @@ struct lf_gro {
 	u8		l3;
 };
 
-#define LF_RX_COUNTERS(X)	\
-	X(packets)		\
-	X(bytes)		\
-	X(payload_provider)	\
-	X(payload_page)		\
-	X(payload_linear)	\
-	X(drop_no_buffer)	\
-	X(drop_overrun)		\
-	X(drop_rule)		\
-	X(drop_csum)		\
-	X(drop_no_skb)		\
-	X(alloc_fail)		\
-	X(unreachable)		\
-	X(csum_partial)		\
-	X(csum_unnecessary)	\
-	X(csum_none)		\
-	X(csum_bad)		\
-	X(gro_packets)		\
-	X(gro_bytes)		\
-	X(gro_wire_packets)	\
-	X(gro_wire_bytes)
+enum lf_rx_counter {
+	LF_RX_PACKETS,	/* on the wire */
+	LF_RX_BYTES,
+	LF_RX_PAYLOAD_PROVIDER,	/* payload bytes, by where they went */
+	LF_RX_PAYLOAD_PAGE,
+	LF_RX_PAYLOAD_LINEAR,
+	LF_RX_DROP_NO_BUFFER,	/* ring and pool are empty */
+	LF_RX_DROP_OVERRUN,	/* no pause frames, ring full */
+	LF_RX_PAUSE,	/* pause frames, in their place */
+	LF_RX_DROP_RULE,	/* a rule says so */
+	LF_RX_DROP_CSUM,	/* wrong, and behind the NIC nobody could tell */
+	LF_RX_DROP_NO_SKB,
+	LF_RX_ALLOC_FAIL,	/* the pool had no buffer */
+	LF_RX_UNREACHABLE,	/* it had one that the CPU cannot write */
+	LF_RX_CSUM_PARTIAL,
+	LF_RX_CSUM_UNNECESSARY,
+	LF_RX_CSUM_NONE,
+	LF_RX_CSUM_BAD,
+	LF_RX_GRO_PACKETS,	/* merged */
+	LF_RX_GRO_BYTES,
+	LF_RX_GRO_WIRE_PACKETS,
+	LF_RX_GRO_WIRE_BYTES,
+	LF_RX_COUNTERS,
+};
 
-#define LF_TX_COUNTERS(X)	\
-	X(packets)		\
-	X(bytes)		\
-	X(drops)		\
-	X(csum_none)		\
-	X(needs_csum)		\
-	X(gso_packets)		\
-	X(gso_bytes)		\
-	X(gso_wire_packets)	\
-	X(gso_wire_bytes)	\
-	X(netmem_bytes)		\
-	X(stop)			\
-	X(wake)
+enum lf_tx_counter {
+	LF_TX_PACKETS,
+	LF_TX_BYTES,
+	LF_TX_DROPS,
+	LF_TX_CSUM_NONE,
+	LF_TX_NEEDS_CSUM,
+	LF_TX_GSO_PACKETS,
+	LF_TX_GSO_BYTES,
+	LF_TX_GSO_WIRE_PACKETS,
+	LF_TX_GSO_WIRE_BYTES,
+	LF_TX_NETMEM_BYTES,
+	LF_TX_STOP,
+	LF_TX_WAKE,
+	LF_TX_COUNTERS,
+};
 
-#define LF_FIELD(name)	u64_stats_t name;
 struct lf_rx_stats {
 	struct u64_stats_sync	sync;
-	LF_RX_COUNTERS(LF_FIELD)
+	u64_stats_t		count[LF_RX_COUNTERS];
 };
 
 struct lf_tx_stats {
 	struct u64_stats_sync	sync;
-	LF_TX_COUNTERS(LF_FIELD)
+	u64_stats_t		count[LF_TX_COUNTERS];
 };
 
 struct lf_rxq {
@@ -224,6 +228,7 @@ struct lf_rxq {
 	struct sk_buff_head	wire ____cacheline_aligned_in_smp;
 	atomic_t		wire_segs;
 	atomic64_t		overruns;
+	atomic64_t		pauses;
 	atomic64_t		rule_drops;
 };
 
@@ -364,13 +369,21 @@ void lf_get_stats64(struct net_device *dev, struct rtnl_link_stats64 *stats);
 int lf_stats_count(struct lf_port *port);
 void lf_stats_strings(struct lf_port *port, u8 *data);
 void lf_stats_values(struct lf_port *port, u64 *data);
+u64 lf_stats_rx_total(struct lf_port *port, enum lf_rx_counter which);
 
-#define lf_stat_add(stats, field, n) do {			\
-	u64_stats_update_begin(&(stats)->sync);			\
-	u64_stats_add(&(stats)->field, n);			\
-	u64_stats_update_end(&(stats)->sync);			\
-} while (0)
-#define lf_stat_inc(stats, field) lf_stat_add(stats, field, 1)
+static inline void lf_rx_add(struct lf_rx_stats *stats, enum lf_rx_counter which, u64 n)
+{
+	u64_stats_update_begin(&stats->sync);
+	u64_stats_add(&stats->count[which], n);
+	u64_stats_update_end(&stats->sync);
+}
+
+static inline void lf_tx_add(struct lf_tx_stats *stats, enum lf_tx_counter which, u64 n)
+{
+	u64_stats_update_begin(&stats->sync);
+	u64_stats_add(&stats->count[which], n);
+	u64_stats_update_end(&stats->sync);
+}
 
 /* fault.c */
 void lf_fault_files(struct lf_slot *slot);

@@ -173,9 +173,6 @@ static void __exit lf_exit(void)
 
 module_init(lf_init);
 module_exit(lf_exit);
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
-MODULE_IMPORT_NS("NETDEV_INTERNAL");
-#endif
 MODULE_LICENSE("GPL");
 MODULE_AUTHOR("The landfall authors");
 MODULE_DESCRIPTION("Software NIC with header split, flow steering and memory providers");

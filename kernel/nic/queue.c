@@ -22,7 +22,7 @@ static bool lf_refill_one(struct lf_port *port, struct lf_rx_mem *mem,
 	if (!va) {
 		page_pool_put_full_netmem(mem->pool, netmem, false);
 		if (stats)
-			lf_stat_inc(stats, unreachable);
+			lf_rx_add(stats, LF_RX_UNREACHABLE, 1);
 		return false;
 	}
 
@@ -44,7 +44,7 @@ void lf_rx_mem_refill(struct lf_port *port, struct lf_rx_mem *mem,
 		if (lf_refill_one(port, mem, stats, gfp | __GFP_NOWARN))
 			continue;
 		if (stats)
-			lf_stat_inc(stats, alloc_fail);
+			lf_rx_add(stats, LF_RX_ALLOC_FAIL, 1);
 		return;
 	}
 }

@@ -128,7 +128,7 @@ static struct lf_rss *lf_rss_locked(struct lf_port *port, u32 context)
 
 static struct lf_rss *lf_rss_new(const u8 *key)
 {
-	struct lf_rss *rss = kvzalloc(sizeof(*rss), GFP_KERNEL);
+	struct lf_rss *rss = kvzalloc_obj(*rss, GFP_KERNEL);
 
 	if (!rss)
 		return NULL;
@@ -277,7 +277,7 @@ int lf_create_rxfh_context(struct net_device *dev, struct ethtool_rxfh_context *
 	int err;
 
 	/* What is not given: the default table, and the key of the port. */
-	base = kvzalloc(sizeof(*base), GFP_KERNEL);
+	base = kvzalloc_obj(*base, GFP_KERNEL);
 	if (!base)
 		return -ENOMEM;
 	memcpy(base->key, lf_rss_locked(port, 0)->key, sizeof(base->key));

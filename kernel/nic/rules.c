@@ -192,7 +192,7 @@ int lf_rules_init(struct lf_port *port)
 
 	port->rules = kvcalloc(lf_rules, sizeof(*port->rules), GFP_KERNEL);
 	port->rule_context = kvcalloc(lf_rules, sizeof(*port->rule_context), GFP_KERNEL);
-	set = kvzalloc(sizeof(*set), GFP_KERNEL);
+	set = kvzalloc_obj(*set, GFP_KERNEL);
 	RCU_INIT_POINTER(port->ruleset, set);
 	return port->rules && port->rule_context && set ? 0 : -ENOMEM;
 }

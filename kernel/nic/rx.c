@@ -94,7 +94,7 @@ static struct sk_buff *lf_build(struct lf_rxq *rxq, const struct lf_seg *seg, u3
 
 	skb = napi_alloc_skb(&rxq->napi, cb->hdr_len + more);
 	if (!skb) {
-		lf_stat_inc(&rxq->stats, drop_no_skb);
+		lf_rx_add(&rxq->stats, LF_RX_DROP_NO_SKB, 1);
 		return NULL;
 	}
 	skb_copy_bits(seg->wire, 0, __skb_put(skb, cb->hdr_len), cb->hdr_len);
@@ -112,9 +112,9 @@ static void lf_add_frag(struct lf_rxq *rxq, struct sk_buff *skb, u32 offset, u32
 	skb_add_rx_frag_netmem(skb, skb_shinfo(skb)->nr_frags, desc->netmem, offset, bytes,
 			       mem->buf_bytes);
 	if (netmem_is_net_iov(desc->netmem))
-		lf_stat_add(&rxq->stats, payload_provider, bytes);
+		lf_rx_add(&rxq->stats, LF_RX_PAYLOAD_PROVIDER, bytes);
 	else
-		lf_stat_add(&rxq->stats, payload_page, bytes);
+		lf_rx_add(&rxq->stats, LF_RX_PAYLOAD_PAGE, bytes);
 
 	mem->tail = desc->va + offset + bytes;
 	mem->room = mem->buf_bytes - offset - bytes;
@@ -139,9 +139,9 @@ static u32 lf_fill_tail(struct lf_rxq *rxq, struct sk_buff *skb, u32 bytes)
 	mem->tail += n;
 	mem->room -= n;
 	if (netmem_is_net_iov(skb_frag_netmem(frag)))
-		lf_stat_add(&rxq->stats, payload_provider, n);
+		lf_rx_add(&rxq->stats, LF_RX_PAYLOAD_PROVIDER, n);
 	else
-		lf_stat_add(&rxq->stats, payload_page, n);
+		lf_rx_add(&rxq->stats, LF_RX_PAYLOAD_PAGE, n);
 	return n;
 }
 
@@ -251,7 +251,7 @@ static bool lf_checksum(struct lf_rxq *rxq, struct sk_buff *skb, const struct lf
 
 	if (partial && !seg->corrupt && (wanted || unreadable)) {
 		lf_set_partial(skb, seg->wire);
-		lf_stat_inc(&rxq->stats, csum_partial);
+		lf_rx_add(&rxq->stats, LF_RX_CSUM_PARTIAL, 1);
 		return true;
 	}
 
@@ -264,20 +264,20 @@ static bool lf_checksum(struct lf_rxq *rxq, struct sk_buff *skb, const struct lf
 		lf_flip_last_byte(rxq, skb);
 
 	if (!wanted && !unreadable) {
-		lf_stat_inc(&rxq->stats, csum_none);
+		lf_rx_add(&rxq->stats, LF_RX_CSUM_NONE, 1);
 		return true;
 	}
 	if (cb->l4 == IPPROTO_UDP && !*check) {
 		skb->ip_summed = unreadable ? CHECKSUM_UNNECESSARY : CHECKSUM_NONE;
-		lf_stat_inc(&rxq->stats, csum_none);
+		lf_rx_add(&rxq->stats, LF_RX_CSUM_NONE, 1);
 		return true;
 	}
 	if (!lf_l4_csum(rxq, skb, cb)) {
 		skb->ip_summed = CHECKSUM_UNNECESSARY;
-		lf_stat_inc(&rxq->stats, csum_unnecessary);
+		lf_rx_add(&rxq->stats, LF_RX_CSUM_UNNECESSARY, 1);
 		return true;
 	}
-	lf_stat_inc(&rxq->stats, csum_bad);
+	lf_rx_add(&rxq->stats, LF_RX_CSUM_BAD, 1);
 	return !unreadable;
 }
 
@@ -303,10 +303,10 @@ static void lf_gro_flush(struct lf_rxq *rxq)
 		skb_shinfo(skb)->gso_type = cb.l3 == 4 ? SKB_GSO_TCPV4 : SKB_GSO_TCPV6;
 
 		u64_stats_update_begin(&rxq->stats.sync);
-		u64_stats_inc(&rxq->stats.gro_packets);
-		u64_stats_add(&rxq->stats.gro_bytes, skb->len);
-		u64_stats_add(&rxq->stats.gro_wire_packets, gro->segs);
-		u64_stats_add(&rxq->stats.gro_wire_bytes,
+		u64_stats_inc(&rxq->stats.count[LF_RX_GRO_PACKETS]);
+		u64_stats_add(&rxq->stats.count[LF_RX_GRO_BYTES], skb->len);
+		u64_stats_add(&rxq->stats.count[LF_RX_GRO_WIRE_PACKETS], gro->segs);
+		u64_stats_add(&rxq->stats.count[LF_RX_GRO_WIRE_BYTES],
 			      skb->len + (gro->segs - 1) * cb.hdr_len);
 		u64_stats_update_end(&rxq->stats.sync);
 	}
@@ -432,7 +432,7 @@ static void lf_finish(struct lf_rxq *rxq, struct sk_buff *skb, const struct lf_s
 	const struct lf_wire_cb *cb = lf_wire_cb(seg->wire);
 
 	if (!lf_checksum(rxq, skb, seg)) {
-		lf_stat_inc(&rxq->stats, drop_csum);
+		lf_rx_add(&rxq->stats, LF_RX_DROP_CSUM, 1);
 		dev_kfree_skb_any(skb);
 		return;
 	}
@@ -453,7 +453,7 @@ static void lf_receive_linear(struct lf_rxq *rxq, const struct lf_seg *seg)
 		return;
 	}
 	lf_source_copy(&rxq->src, __skb_put(skb, seg->payload), seg->payload);
-	lf_stat_add(&rxq->stats, payload_linear, seg->payload);
+	lf_rx_add(&rxq->stats, LF_RX_PAYLOAD_LINEAR, seg->payload);
 	lf_finish(rxq, skb, seg, false);
 }
 
@@ -467,7 +467,7 @@ static void lf_receive_split(struct lf_rxq *rxq, const struct lf_seg *seg, u32 o
 	lf_gro_flush(rxq);
 
 	if (!lf_have_buffers(rxq, lf_buffers_for(rxq, offset, seg->payload))) {
-		lf_stat_inc(&rxq->stats, drop_no_buffer);
+		lf_rx_add(&rxq->stats, LF_RX_DROP_NO_BUFFER, 1);
 		lf_source_copy(&rxq->src, NULL, seg->payload);
 		return;
 	}
@@ -490,15 +490,15 @@ static void lf_receive_whole(struct lf_rxq *rxq, struct sk_buff *wire)
 	lf_gro_flush(rxq);
 	skb = napi_alloc_skb(&rxq->napi, wire->len);
 	if (!skb) {
-		lf_stat_inc(&rxq->stats, drop_no_skb);
+		lf_rx_add(&rxq->stats, LF_RX_DROP_NO_SKB, 1);
 		return;
 	}
 	lf_source_copy(&rxq->src, __skb_put(skb, wire->len), wire->len);
 	if (wire->ip_summed == CHECKSUM_PARTIAL) {
 		lf_set_partial(skb, wire);
-		lf_stat_inc(&rxq->stats, csum_partial);
+		lf_rx_add(&rxq->stats, LF_RX_CSUM_PARTIAL, 1);
 	} else {
-		lf_stat_inc(&rxq->stats, csum_none);
+		lf_rx_add(&rxq->stats, LF_RX_CSUM_NONE, 1);
 	}
 	lf_deliver(rxq, skb, cb->hash, cb->l4_hash);
 }
@@ -542,8 +542,8 @@ static void lf_receive(struct lf_rxq *rxq, struct sk_buff *wire)
 	atomic_dec(&rxq->wire_segs);
 
 	u64_stats_update_begin(&rxq->stats.sync);
-	u64_stats_inc(&rxq->stats.packets);
-	u64_stats_add(&rxq->stats.bytes, cb->hdr_len + seg.payload);
+	u64_stats_inc(&rxq->stats.count[LF_RX_PACKETS]);
+	u64_stats_add(&rxq->stats.count[LF_RX_BYTES], cb->hdr_len + seg.payload);
 	u64_stats_update_end(&rxq->stats.sync);
 
 	if (!cb->hdr_len) {

@@ -4,158 +4,189 @@
 
 #include "lf_nic.h"
 
-#define LF_ONE(name)	+ 1
-enum {
-	LF_RX_COUNT = 0 LF_RX_COUNTERS(LF_ONE),
-	LF_TX_COUNT = 0 LF_TX_COUNTERS(LF_ONE),
+static const char * const lf_rx_names[LF_RX_COUNTERS] = {
+	[LF_RX_PACKETS] = "packets",
+	[LF_RX_BYTES] = "bytes",
+	[LF_RX_PAYLOAD_PROVIDER] = "payload_provider",
+	[LF_RX_PAYLOAD_PAGE] = "payload_page",
+	[LF_RX_PAYLOAD_LINEAR] = "payload_linear",
+	[LF_RX_DROP_NO_BUFFER] = "drop_no_buffer",
+	[LF_RX_DROP_OVERRUN] = "drop_overrun",
+	[LF_RX_PAUSE] = "pause",
+	[LF_RX_DROP_RULE] = "drop_rule",
+	[LF_RX_DROP_CSUM] = "drop_csum",
+	[LF_RX_DROP_NO_SKB] = "drop_no_skb",
+	[LF_RX_ALLOC_FAIL] = "alloc_fail",
+	[LF_RX_UNREACHABLE] = "unreachable",
+	[LF_RX_CSUM_PARTIAL] = "csum_partial",
+	[LF_RX_CSUM_UNNECESSARY] = "csum_unnecessary",
+	[LF_RX_CSUM_NONE] = "csum_none",
+	[LF_RX_CSUM_BAD] = "csum_bad",
+	[LF_RX_GRO_PACKETS] = "gro_packets",
+	[LF_RX_GRO_BYTES] = "gro_bytes",
+	[LF_RX_GRO_WIRE_PACKETS] = "gro_wire_packets",
+	[LF_RX_GRO_WIRE_BYTES] = "gro_wire_bytes",
 };
 
-struct lf_rx_values {
-#define LF_VALUE(name)	u64 name;
-	LF_RX_COUNTERS(LF_VALUE)
+static const char * const lf_tx_names[LF_TX_COUNTERS] = {
+	[LF_TX_PACKETS] = "packets",
+	[LF_TX_BYTES] = "bytes",
+	[LF_TX_DROPS] = "drops",
+	[LF_TX_CSUM_NONE] = "csum_none",
+	[LF_TX_NEEDS_CSUM] = "needs_csum",
+	[LF_TX_GSO_PACKETS] = "gso_packets",
+	[LF_TX_GSO_BYTES] = "gso_bytes",
+	[LF_TX_GSO_WIRE_PACKETS] = "gso_wire_packets",
+	[LF_TX_GSO_WIRE_BYTES] = "gso_wire_bytes",
+	[LF_TX_NETMEM_BYTES] = "netmem_bytes",
+	[LF_TX_STOP] = "stop",
+	[LF_TX_WAKE] = "wake",
 };
 
-struct lf_tx_values {
-	LF_TX_COUNTERS(LF_VALUE)
-};
-
-static void lf_rx_read(struct lf_port *port, unsigned int idx, struct lf_rx_values *v)
+/* Adds what a queue counted. */
+static void lf_rx_read(struct lf_port *port, unsigned int idx, u64 *sum)
 {
 	struct lf_rxq *rxq = &port->rxq[idx];
 	const struct lf_rx_stats *stats = &rxq->stats;
-	unsigned int start;
+	u64 now[LF_RX_COUNTERS];
+	unsigned int start, i;
 
 	do {
 		start = u64_stats_fetch_begin(&stats->sync);
-#define LF_READ(name)	v->name = u64_stats_read(&stats->name);
-		LF_RX_COUNTERS(LF_READ)
+		for (i = 0; i < LF_RX_COUNTERS; i++)
+			now[i] = u64_stats_read(&stats->count[i]);
 	} while (u64_stats_fetch_retry(&stats->sync, start));
 
-	/* These two are counted by senders. */
-	v->drop_overrun += atomic64_read(&rxq->overruns);
-	v->drop_rule += atomic64_read(&rxq->rule_drops);
+	/* Senders count these. */
+	now[LF_RX_DROP_OVERRUN] = atomic64_read(&rxq->overruns);
+	now[LF_RX_PAUSE] = atomic64_read(&rxq->pauses);
+	now[LF_RX_DROP_RULE] = atomic64_read(&rxq->rule_drops);
+	for (i = 0; i < LF_RX_COUNTERS; i++)
+		sum[i] += now[i];
 }
 
-static void lf_tx_read(struct lf_port *port, unsigned int idx, struct lf_tx_values *v)
+static void lf_tx_read(struct lf_port *port, unsigned int idx, u64 *sum)
 {
 	const struct lf_tx_stats *stats = &port->tx_stats[idx];
-	unsigned int start;
+	u64 now[LF_TX_COUNTERS];
+	unsigned int start, i;
 
 	do {
 		start = u64_stats_fetch_begin(&stats->sync);
-		LF_TX_COUNTERS(LF_READ)
+		for (i = 0; i < LF_TX_COUNTERS; i++)
+			now[i] = u64_stats_read(&stats->count[i]);
 	} while (u64_stats_fetch_retry(&stats->sync, start));
+
+	for (i = 0; i < LF_TX_COUNTERS; i++)
+		sum[i] += now[i];
 }
 
-static void lf_rx_sum(struct lf_port *port, unsigned int from, struct lf_rx_values *sum)
+static void lf_rx_sum(struct lf_port *port, unsigned int from, u64 *sum)
 {
-	struct lf_rx_values v;
 	unsigned int i;
 
-	memset(sum, 0, sizeof(*sum));
-	for (i = from; i < lf_max_queues; i++) {
-		lf_rx_read(port, i, &v);
-#define LF_ADD(name)	sum->name += v.name;
-		LF_RX_COUNTERS(LF_ADD)
-	}
+	for (i = from; i < lf_max_queues; i++)
+		lf_rx_read(port, i, sum);
 }
 
-static void lf_tx_sum(struct lf_port *port, unsigned int from, struct lf_tx_values *sum)
+static void lf_tx_sum(struct lf_port *port, unsigned int from, u64 *sum)
 {
-	struct lf_tx_values v;
 	unsigned int i;
 
-	memset(sum, 0, sizeof(*sum));
-	for (i = from; i < lf_max_queues; i++) {
-		lf_tx_read(port, i, &v);
-		LF_TX_COUNTERS(LF_ADD)
-	}
+	for (i = from; i < lf_max_queues; i++)
+		lf_tx_read(port, i, sum);
 }
 
-static u64 lf_rx_drops(const struct lf_rx_values *v)
+u64 lf_stats_rx_total(struct lf_port *port, enum lf_rx_counter which)
 {
-	return v->drop_no_buffer + v->drop_overrun + v->drop_rule + v->drop_csum + v->drop_no_skb;
+	u64 rx[LF_RX_COUNTERS] = {};
+
+	lf_rx_sum(port, 0, rx);
+	return rx[which];
+}
+
+static u64 lf_rx_drops(const u64 *rx)
+{
+	return rx[LF_RX_DROP_NO_BUFFER] + rx[LF_RX_DROP_OVERRUN] + rx[LF_RX_DROP_RULE] +
+	       rx[LF_RX_DROP_CSUM] + rx[LF_RX_DROP_NO_SKB];
 }
 
 void lf_get_stats64(struct net_device *dev, struct rtnl_link_stats64 *stats)
 {
 	struct lf_port *port = netdev_priv(dev);
-	struct lf_rx_values rx;
-	struct lf_tx_values tx;
+	u64 rx[LF_RX_COUNTERS] = {}, tx[LF_TX_COUNTERS] = {};
 
-	lf_rx_sum(port, 0, &rx);
-	lf_tx_sum(port, 0, &tx);
-	stats->rx_packets = rx.packets;
-	stats->rx_bytes = rx.bytes;
-	stats->rx_dropped = lf_rx_drops(&rx) - rx.drop_overrun;
-	stats->rx_missed_errors = rx.drop_overrun;
-	stats->rx_crc_errors = 0;
-	stats->tx_packets = tx.packets;
-	stats->tx_bytes = tx.bytes;
-	stats->tx_dropped = tx.drops;
+	lf_rx_sum(port, 0, rx);
+	lf_tx_sum(port, 0, tx);
+	stats->rx_packets = rx[LF_RX_PACKETS];
+	stats->rx_bytes = rx[LF_RX_BYTES];
+	stats->rx_dropped = lf_rx_drops(rx) - rx[LF_RX_DROP_OVERRUN];
+	stats->rx_missed_errors = rx[LF_RX_DROP_OVERRUN];
+	stats->tx_packets = tx[LF_TX_PACKETS];
+	stats->tx_bytes = tx[LF_TX_BYTES];
+	stats->tx_dropped = tx[LF_TX_DROPS];
 }
 
-static void lf_qstats_rx(const struct lf_rx_values *v, struct netdev_queue_stats_rx *stats)
+static void lf_qstats_rx(const u64 *rx, struct netdev_queue_stats_rx *stats)
 {
-	stats->packets = v->packets;
-	stats->bytes = v->bytes;
-	stats->alloc_fail = v->alloc_fail;
-	stats->hw_drops = lf_rx_drops(v);
-	stats->hw_drop_overruns = v->drop_overrun;
-	stats->csum_unnecessary = v->csum_unnecessary;
-	stats->csum_none = v->csum_none;
-	stats->csum_bad = v->csum_bad;
-	stats->hw_gro_packets = v->gro_packets;
-	stats->hw_gro_bytes = v->gro_bytes;
-	stats->hw_gro_wire_packets = v->gro_wire_packets;
-	stats->hw_gro_wire_bytes = v->gro_wire_bytes;
+	stats->packets = rx[LF_RX_PACKETS];
+	stats->bytes = rx[LF_RX_BYTES];
+	stats->alloc_fail = rx[LF_RX_ALLOC_FAIL];
+	stats->hw_drops = lf_rx_drops(rx);
+	stats->hw_drop_overruns = rx[LF_RX_DROP_OVERRUN];
+	stats->csum_unnecessary = rx[LF_RX_CSUM_UNNECESSARY];
+	stats->csum_none = rx[LF_RX_CSUM_NONE];
+	stats->csum_bad = rx[LF_RX_CSUM_BAD];
+	stats->hw_gro_packets = rx[LF_RX_GRO_PACKETS];
+	stats->hw_gro_bytes = rx[LF_RX_GRO_BYTES];
+	stats->hw_gro_wire_packets = rx[LF_RX_GRO_WIRE_PACKETS];
+	stats->hw_gro_wire_bytes = rx[LF_RX_GRO_WIRE_BYTES];
 }
 
-static void lf_qstats_tx(const struct lf_tx_values *v, struct netdev_queue_stats_tx *stats)
+static void lf_qstats_tx(const u64 *tx, struct netdev_queue_stats_tx *stats)
 {
-	stats->packets = v->packets;
-	stats->bytes = v->bytes;
-	stats->hw_drops = v->drops;
-	stats->csum_none = v->csum_none;
-	stats->needs_csum = v->needs_csum;
-	stats->hw_gso_packets = v->gso_packets;
-	stats->hw_gso_bytes = v->gso_bytes;
-	stats->hw_gso_wire_packets = v->gso_wire_packets;
-	stats->hw_gso_wire_bytes = v->gso_wire_bytes;
-	stats->stop = v->stop;
-	stats->wake = v->wake;
+	stats->packets = tx[LF_TX_PACKETS];
+	stats->bytes = tx[LF_TX_BYTES];
+	stats->hw_drops = tx[LF_TX_DROPS];
+	stats->csum_none = tx[LF_TX_CSUM_NONE];
+	stats->needs_csum = tx[LF_TX_NEEDS_CSUM];
+	stats->hw_gso_packets = tx[LF_TX_GSO_PACKETS];
+	stats->hw_gso_bytes = tx[LF_TX_GSO_BYTES];
+	stats->hw_gso_wire_packets = tx[LF_TX_GSO_WIRE_PACKETS];
+	stats->hw_gso_wire_bytes = tx[LF_TX_GSO_WIRE_BYTES];
+	stats->stop = tx[LF_TX_STOP];
+	stats->wake = tx[LF_TX_WAKE];
 }
 
 static void lf_get_queue_stats_rx(struct net_device *dev, int idx,
 				  struct netdev_queue_stats_rx *stats)
 {
-	struct lf_rx_values v;
+	u64 rx[LF_RX_COUNTERS] = {};
 
-	lf_rx_read(netdev_priv(dev), idx, &v);
-	lf_qstats_rx(&v, stats);
+	lf_rx_read(netdev_priv(dev), idx, rx);
+	lf_qstats_rx(rx, stats);
 }
 
 static void lf_get_queue_stats_tx(struct net_device *dev, int idx,
 				  struct netdev_queue_stats_tx *stats)
 {
-	struct lf_tx_values v;
+	u64 tx[LF_TX_COUNTERS] = {};
 
-	lf_tx_read(netdev_priv(dev), idx, &v);
-	lf_qstats_tx(&v, stats);
+	lf_tx_read(netdev_priv(dev), idx, tx);
+	lf_qstats_tx(tx, stats);
 }
 
 /* What queues counted that do not exist any more. */
-static void lf_get_base_stats(struct net_device *dev, struct netdev_queue_stats_rx *rx,
-			      struct netdev_queue_stats_tx *tx)
+static void lf_get_base_stats(struct net_device *dev, struct netdev_queue_stats_rx *rx_stats,
+			      struct netdev_queue_stats_tx *tx_stats)
 {
 	struct lf_port *port = netdev_priv(dev);
-	struct lf_rx_values r;
-	struct lf_tx_values t;
+	u64 rx[LF_RX_COUNTERS] = {}, tx[LF_TX_COUNTERS] = {};
 
-	lf_rx_sum(port, dev->real_num_rx_queues, &r);
-	lf_tx_sum(port, dev->real_num_tx_queues, &t);
-	lf_qstats_rx(&r, rx);
-	lf_qstats_tx(&t, tx);
+	lf_rx_sum(port, dev->real_num_rx_queues, rx);
+	lf_tx_sum(port, dev->real_num_tx_queues, tx);
+	lf_qstats_rx(rx, rx_stats);
+	lf_qstats_tx(tx, tx_stats);
 }
 
 const struct netdev_stat_ops lf_stat_ops = {
@@ -169,45 +200,42 @@ int lf_stats_count(struct lf_port *port)
 {
 	unsigned int channels = port->dev->real_num_rx_queues;
 
-	return (1 + channels) * (LF_RX_COUNT + LF_TX_COUNT) + LF_FAULTS;
+	return (1 + channels) * (LF_RX_COUNTERS + LF_TX_COUNTERS) + LF_FAULTS;
 }
 
 void lf_stats_strings(struct lf_port *port, u8 *data)
 {
-	unsigned int i, id;
+	unsigned int i, queue;
 
-#define LF_RX_SUM_NAME(name)	ethtool_puts(&data, "rx_" #name);
-	LF_RX_COUNTERS(LF_RX_SUM_NAME)
-#define LF_TX_SUM_NAME(name)	ethtool_puts(&data, "tx_" #name);
-	LF_TX_COUNTERS(LF_TX_SUM_NAME)
-	for (id = 0; id < LF_FAULTS; id++)
-		ethtool_sprintf(&data, "fault_%s", lf_fault_name(id));
-	for (i = 0; i < port->dev->real_num_rx_queues; i++) {
-#define LF_RX_NAME(name)	ethtool_sprintf(&data, "rx%u_" #name, i);
-		LF_RX_COUNTERS(LF_RX_NAME)
-#define LF_TX_NAME(name)	ethtool_sprintf(&data, "tx%u_" #name, i);
-		LF_TX_COUNTERS(LF_TX_NAME)
+	for (i = 0; i < LF_RX_COUNTERS; i++)
+		ethtool_sprintf(&data, "rx_%s", lf_rx_names[i]);
+	for (i = 0; i < LF_TX_COUNTERS; i++)
+		ethtool_sprintf(&data, "tx_%s", lf_tx_names[i]);
+	for (i = 0; i < LF_FAULTS; i++)
+		ethtool_sprintf(&data, "fault_%s", lf_fault_name(i));
+	for (queue = 0; queue < port->dev->real_num_rx_queues; queue++) {
+		for (i = 0; i < LF_RX_COUNTERS; i++)
+			ethtool_sprintf(&data, "rx%u_%s", queue, lf_rx_names[i]);
+		for (i = 0; i < LF_TX_COUNTERS; i++)
+			ethtool_sprintf(&data, "tx%u_%s", queue, lf_tx_names[i]);
 	}
 }
 
 void lf_stats_values(struct lf_port *port, u64 *data)
 {
-	struct lf_rx_values r;
-	struct lf_tx_values t;
-	unsigned int i, id;
+	unsigned int i;
 
-	lf_rx_sum(port, 0, &r);
-	lf_tx_sum(port, 0, &t);
-#define LF_RX_PUT(name)	*data++ = r.name;
-	LF_RX_COUNTERS(LF_RX_PUT)
-#define LF_TX_PUT(name)	*data++ = t.name;
-	LF_TX_COUNTERS(LF_TX_PUT)
-	for (id = 0; id < LF_FAULTS; id++)
-		*data++ = atomic64_read(&port->slot->fault[id].hits);
+	memset(data, 0, lf_stats_count(port) * sizeof(*data));
+	lf_rx_sum(port, 0, data);
+	data += LF_RX_COUNTERS;
+	lf_tx_sum(port, 0, data);
+	data += LF_TX_COUNTERS;
+	for (i = 0; i < LF_FAULTS; i++)
+		*data++ = atomic64_read(&port->slot->fault[i].hits);
 	for (i = 0; i < port->dev->real_num_rx_queues; i++) {
-		lf_rx_read(port, i, &r);
-		lf_tx_read(port, i, &t);
-		LF_RX_COUNTERS(LF_RX_PUT)
-		LF_TX_COUNTERS(LF_TX_PUT)
+		lf_rx_read(port, i, data);
+		data += LF_RX_COUNTERS;
+		lf_tx_read(port, i, data);
+		data += LF_TX_COUNTERS;
 	}
 }

@@ -43,20 +43,20 @@ static void lf_tx_count(struct lf_tx_stats *stats, struct sk_buff *skb, u32 segs
 	u32 bytes = skb->len + (segs - 1) * hdr_len;
 
 	u64_stats_update_begin(&stats->sync);
-	u64_stats_add(&stats->packets, segs);
-	u64_stats_add(&stats->bytes, bytes);
+	u64_stats_add(&stats->count[LF_TX_PACKETS], segs);
+	u64_stats_add(&stats->count[LF_TX_BYTES], bytes);
 	if (skb->ip_summed == CHECKSUM_PARTIAL)
-		u64_stats_inc(&stats->needs_csum);
+		u64_stats_inc(&stats->count[LF_TX_NEEDS_CSUM]);
 	else
-		u64_stats_inc(&stats->csum_none);
+		u64_stats_inc(&stats->count[LF_TX_CSUM_NONE]);
 	if (segs > 1) {
-		u64_stats_inc(&stats->gso_packets);
-		u64_stats_add(&stats->gso_bytes, skb->len);
-		u64_stats_add(&stats->gso_wire_packets, segs);
-		u64_stats_add(&stats->gso_wire_bytes, bytes);
+		u64_stats_inc(&stats->count[LF_TX_GSO_PACKETS]);
+		u64_stats_add(&stats->count[LF_TX_GSO_BYTES], skb->len);
+		u64_stats_add(&stats->count[LF_TX_GSO_WIRE_PACKETS], segs);
+		u64_stats_add(&stats->count[LF_TX_GSO_WIRE_BYTES], bytes);
 	}
 	if (!skb_frags_readable(skb))
-		u64_stats_add(&stats->netmem_bytes, skb->data_len);
+		u64_stats_add(&stats->count[LF_TX_NETMEM_BYTES], skb->data_len);
 	u64_stats_update_end(&stats->sync);
 }
 
@@ -74,11 +74,13 @@ static bool lf_arrive(struct lf_port *peer, struct sk_buff *skb, int queue)
 	if (!READ_ONCE(rxq->active))
 		return false;
 
-	/* Without pause frames what the descriptors cannot take is lost. */
-	if (!READ_ONCE(peer->pause) &&
-	    atomic_read(&rxq->wire_segs) + cb->segs > READ_ONCE(rxq->mem.posted)) {
-		atomic64_add(cb->segs, &rxq->overruns);
-		return false;
+	/* What the descriptors cannot take is lost, but for pause frames: then the sender waits. */
+	if (atomic_read(&rxq->wire_segs) + cb->segs > READ_ONCE(rxq->mem.posted)) {
+		if (!READ_ONCE(peer->pause)) {
+			atomic64_add(cb->segs, &rxq->overruns);
+			return false;
+		}
+		atomic64_inc(&rxq->pauses);
 	}
 	atomic_add(cb->segs, &rxq->wire_segs);
 	skb_queue_tail(&rxq->wire, skb);
@@ -152,13 +154,13 @@ netdev_tx_t lf_start_xmit(struct sk_buff *skb, struct net_device *dev)
 
 	if (netif_txq_maybe_stop(queue, atomic_read(&slot->tx_ring) - atomic_read(inflight),
 				 1, 1) == 0)
-		lf_stat_inc(stats, stop);
+		lf_tx_add(stats, LF_TX_STOP, 1);
 	return NETDEV_TX_OK;
 
 drop_unlock:
 	rcu_read_unlock();
 drop:
-	lf_stat_inc(stats, drops);
+	lf_tx_add(stats, LF_TX_DROPS, 1);
 	dev_kfree_skb_any(skb);
 	return NETDEV_TX_OK;
 }
@@ -184,7 +186,7 @@ void lf_xmit_done(struct lf_rxq *rxq, struct sk_buff *skb, int budget)
 		queue = netdev_get_tx_queue(sender->dev, txq);
 		if (unlikely(netif_tx_queue_stopped(queue))) {
 			netif_tx_wake_queue(queue);
-			lf_stat_inc(&sender->tx_stats[txq], wake);
+			lf_tx_add(&sender->tx_stats[txq], LF_TX_WAKE, 1);
 		}
 	}
 	rcu_read_unlock();
