@@ -65,6 +65,7 @@ static bool lf_arrive(struct lf_port *peer, struct sk_buff *skb, int queue)
 {
 	struct lf_wire_cb *cb = lf_wire_cb(skb);
 	struct lf_rxq *rxq;
+	int room;
 
 	if (queue < 0) {
 		atomic64_inc(&peer->rxq[0].rule_drops);
@@ -75,12 +76,16 @@ static bool lf_arrive(struct lf_port *peer, struct sk_buff *skb, int queue)
 		return false;
 
 	/* What the descriptors cannot take is lost, but for pause frames: then the sender waits. */
-	if (atomic_read(&rxq->wire_segs) + cb->segs > READ_ONCE(rxq->mem.posted)) {
-		if (!READ_ONCE(peer->pause)) {
-			atomic64_add(cb->segs, &rxq->overruns);
-			return false;
+	room = (int)READ_ONCE(rxq->mem.posted) - atomic_read(&rxq->wire_segs);
+	if (cb->segs > room) {
+		if (READ_ONCE(peer->pause)) {
+			atomic64_inc(&rxq->pauses);
+		} else {
+			atomic64_add(cb->segs - max(room, 0), &rxq->overruns);
+			if (room <= 0)
+				return false;
+			cb->segs = room;
 		}
-		atomic64_inc(&rxq->pauses);
 	}
 	atomic_add(cb->segs, &rxq->wire_segs);
 	skb_queue_tail(&rxq->wire, skb);

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# What the tests of the software NIC share: the module loaded, port lf0 here and lf1 in namespace
+# "peer", each with an address; helpers that say what went wrong.
+set -euo pipefail
+tool=$1
+here=10.77.0.1 there=10.77.0.2 here6=fd77::1 there6=fd77::2
+debug=/sys/kernel/debug/landfall_nic
+folder=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)/build/lab/nic-$LANDFALL_LAB_KREL
+work=$(mktemp -d)
+
+die() { echo "FAIL: $*" >&2; exit 1; }
+peer() { ip netns exec peer "$@"; }
+
+cleanup() {
+  local job
+  for job in $(jobs -p); do kill "$job" 2>/dev/null || true; done
+  wait 2>/dev/null || true
+  ip netns del peer 2>/dev/null || true
+  rmmod landfall_nic 2>/dev/null || true
+  rm -rf "$work"
+}
+trap cleanup EXIT
+
+join() {  # join PORT: gives lf0 or lf1 its place and addresses
+  if [ "$1" = lf0 ]; then
+    ip addr add "$here/24" dev lf0
+    ip -6 addr add "$here6/64" dev lf0 nodad
+    ip link set lf0 up
+  else
+    ip link set lf1 netns peer
+    peer ip addr add "$there/24" dev lf1
+    peer ip -6 addr add "$there6/64" dev lf1 nodad
+    peer ip link set lf1 up
+  fi
+}
+
+load() {  # load [PARAMETER...]
+  insmod "$folder/landfall_nic.ko" "$@" || die "the module does not load"
+  ip netns add peer
+  join lf0
+  join lf1
+}
+
+reload() {
+  ip netns del peer
+  rmmod landfall_nic
+  load "$@"
+}
+
+counter() {  # counter NAME: of ethtool -S lf0
+  ethtool -S lf0 | awk -v name="$1:" '$1 == name { print $2; found = 1 } END { exit !found }' ||
+    die "lf0 has no counter $1"
+}
+fault() { echo "$2" >"$debug/lf0/fault/$1"; }
+hits() { awk -v name="$1" '$1 == name { print $2 }' "$debug/lf0/fault/counters"; }
+pool_of() {  # pool_of: where payload went, as "provider page linear"
+  awk '{ printf "%s ", $2 }' "$debug/lf0/payload"
+}
+
+expect() {  # expect WHAT VALUE OPERATOR VALUE
+  [ "$2" "$3" "$4" ] || die "$1: $2 is not $3 $4"
+}
+
+# One stream from the peer. Its receiver's line is in $result, values of it by the function value.
+receiver_start() {  # receiver_start PORT [OPTION...]
+  local port=$1
+  shift
+  rm -f "$work/out"
+  mkfifo "$work/ready"
+  "$tool" recv "$@" "$port" >"$work/ready" 2>"$work/errors" &
+  receiver=$!
+  exec 8<"$work/ready"
+  rm "$work/ready"
+  read -r line <&8 || true
+  [ "${line-}" = ready ] || die "receiver: $(cat "$work/errors")"
+}
+receiver_end() {
+  local status=0
+  result=$(cat <&8)
+  exec 8<&-
+  wait "$receiver" || status=$?
+  echo "$result"
+  return "$status"
+}
+stream() {  # stream PORT BYTES [OPTION...]
+  local port=$1 bytes=$2
+  shift 2
+  receiver_start "$port" "$@"
+  peer timeout 100 "$tool" send "${to:-$here}" "$port" "$bytes" || die "sender"
+  receiver_end || die "receiver: $(cat "$work/errors")"
+  expect bytes "$(value bytes)" -eq "$bytes"
+  expect "wrong pieces" "$(value wrong)" -eq 0
+}
+value() { sed -nE "s/.*(^| )$1=([^ ]*).*/\2/p" <<<"$result"; }
