@@ -31,6 +31,8 @@
 #define LF_HASH_INPUT_BYTES	36	/* two IPv6 addresses and two ports */
 #define LF_HDS_THRESH_MAX	4096
 #define LF_COPYBREAK		256	/* without header split: short frames are copied */
+#define LF_TX_FIFO_NS		(20 * NSEC_PER_MSEC)	/* on a wire with a rate */
+#define LF_RETRY_NS		(2 * NSEC_PER_MSEC)	/* until an empty pool is asked again */
 #define LF_WIRE_OVERHEAD	24	/* preamble 8, frame check sequence 4, gap 12 */
 
 struct lf_port;

@@ -305,6 +305,9 @@ int lf_poll(struct napi_struct *napi, int budget)
 	lf_gro_flush(rxq);
 	if (budget && rxq->mem.posted < rxq->mem.size)
 		lf_rx_mem_refill(rxq->port, &rxq->mem, &rxq->stats, GFP_ATOMIC);
+	/* Buffers come back without a sign: an empty ring has to look for them. */
+	if (unlikely(!rxq->mem.posted) && !hrtimer_active(&rxq->timer))
+		hrtimer_start(&rxq->timer, ns_to_ktime(LF_RETRY_NS), HRTIMER_MODE_REL);
 	if (work < budget)
 		napi_complete_done(napi, work);
 	return work;

@@ -36,6 +36,13 @@ static void lf_wire_reserve(struct lf_slot *slot, struct sk_buff *skb, u32 hdr_l
 	cb->start_ns = max(now, slot->wire_free_ns);
 	slot->wire_free_ns = cb->start_ns + duration;
 	spin_unlock(&slot->wire_lock);
+
+	/*
+	 * What fits into the NIC's own memory has left the host, so its socket may send more.
+	 * Otherwise a sender that is late for once, as emulated CPUs are, leaves the wire idle.
+	 */
+	if (cb->start_ns - now < LF_TX_FIFO_NS)
+		skb_orphan(skb);
 }
 
 static void lf_tx_count(struct lf_tx_stats *stats, struct sk_buff *skb, u32 segs, u32 hdr_len)

@@ -55,7 +55,7 @@ expect "provider bytes of the NIC" "$provider2" -eq "$provider"
 echo "-- a pool that is smaller than the ring and the window runs dry: loss, no corruption"
 steer 5005 3
 before=$(counter rx_drop_no_buffer)
-stream 5005 3000000 --devmem lf0 --queue 3 --pool 65536
-expect "bytes in the dma-buf" "$(value devmem)" -eq 3000000
+stream 5005 10240000 --devmem lf0 --queue 3 --pool 524288
+expect "bytes in the dma-buf" "$(value devmem)" -eq 10240000
 expect "allocations that failed" "$(counter rx3_alloc_fail)" -gt 0
 echo "drops: $(($(counter rx_drop_no_buffer) - before))"

@@ -58,6 +58,13 @@ pool_of() {  # pool_of: where payload went, as "provider page linear"
   awk '{ printf "%s ", $2 }' "$debug/lf0/payload"
 }
 
+refused() {  # refused REASON RULE...: ethtool 6.1 ends with 0 all the same
+  local reason=$1
+  shift
+  ethtool -N lf0 "$@" >/dev/null 2>"$work/refusal" || true
+  grep -q "$reason" "$work/refusal" || die "ethtool -N $*: not refused with '$reason'"
+}
+
 expect() {  # expect WHAT VALUE OPERATOR VALUE
   [ "$2" "$3" "$4" ] || die "$1: $2 is not $3 $4"
 }

@@ -10,6 +10,7 @@
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
@@ -93,6 +94,9 @@ int send_stream(const char* host, const char* port, std::uint64_t bytes) {
   const int fd = ::socket(found->ai_family, SOCK_STREAM, 0);
   if (::connect(fd, found->ai_addr, found->ai_addrlen) != 0) return fail("connect");
   ::freeaddrinfo(found);
+  // Full segments only: a window that is no multiple of one would cut them.
+  const int on = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
   // The stream repeats in nothing, so its words are made as they are sent.
   static std::uint64_t block[8192];
   for (std::uint64_t at = 0; at < bytes;) {
@@ -183,7 +187,8 @@ class Receiver {
 
   // recvmsg() of plain TCP without MSG_SOCK_DEVMEM gives bytes and no control messages.
   long step() {
-    static unsigned char buffer[1 << 18];
+    // More than the control messages can name, so that its end cuts no piece in two.
+    static unsigned char buffer[1 << 22];
     alignas(cmsghdr) static char control[32768];
     iovec iov{buffer, sizeof buffer};
     msghdr message{};

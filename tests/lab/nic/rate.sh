@@ -12,8 +12,8 @@ free=$(awk -v s="$(value seconds)" 'BEGIN { printf "%d", 60000000 * 8 / s / 1e6 
 echo "unlimited: $free Mbit/s"
 rate=$((free * 55 / 100))
 echo $rate >$debug/lf1/rate_mbit
-stream 5001 60000000
+stream 5001 102400000
 awk -v rate=$rate -v s="$(value seconds)" 'BEGIN {
-  wire = 60000000 / 4096 * (4148 + 38) * 8 / s / 1e6
+  wire = 102400000 / 4096 * (4148 + 38) * 8 / s / 1e6
   printf "limit %d Mbit/s, on the wire %.1f, ratio %.4f\n", rate, wire, wire / rate
   exit !(wire / rate >= 0.985 && wire / rate <= 1.005) }'

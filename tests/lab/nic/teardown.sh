@@ -4,7 +4,7 @@
 # ring and channel changes, down and up, a killed owner, a namespace or the module that goes away.
 # usage: teardown.sh NIC_TOOL
 . "$(dirname "$0")/lib.sh"
-load queues=4 mtu=4148
+load queues=5 mtu=4148
 bound() {  # a stream into a dma-buf that goes on while the test does something
   "$tool" hds lf0 on
   ethtool -X lf0 equal 2
@@ -20,7 +20,7 @@ bound 100000000
 for size in 64 1024 16 256; do
   ethtool -G lf0 rx $size
   ethtool -L lf0 combined 16
-  ethtool -L lf0 combined 4
+  ethtool -L lf0 combined 5
 done
 ! ethtool -L lf0 combined 3 2>/dev/null || die "a bound queue was removed"
 ip link set lf0 down
