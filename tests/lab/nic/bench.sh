@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Goal: plain TCP between the ports is at least 0.9 times as fast as over veth in the same boot:
 # the median ratio of interleaved pairs. usage: bench.sh NIC_TOOL [PAIRS]
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 pairs=${2:-9}
 load

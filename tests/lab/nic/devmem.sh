@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Goal: payload lands in a dma-buf that is bound to a queue; at MTU 4148 each one is a whole page; the
 # NIC's own counters agree with the receiver; an empty pool drops and counts. usage: devmem.sh NIC_TOOL
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 load queues=4 mtu=4148
 
@@ -15,12 +16,12 @@ grep -q "tcp-data-split is disabled" "$work/e" || [[ $LANDFALL_LAB_KREL == 6.* ]
 
 echo "-- whole pages"
 steer 5001 3
-read -r provider page linear <<<"$(pool_of)"
+read -r provider page _ <<<"$(pool_of)"
 stream 5001 40960000 --devmem lf0 --queue 3
 expect "bytes in the dma-buf" "$(value devmem)" -eq 40960000
 expect "whole pages" "$(value whole)" -eq 10000
 expect pieces "$(value frags)" -eq 10000
-read -r provider2 page2 linear2 <<<"$(pool_of)"
+read -r provider2 page2 _ <<<"$(pool_of)"
 expect "provider bytes of the NIC" $((provider2 - provider)) -eq 40960000
 expect "page bytes of the NIC" $((page2 - page)) -le 1000
 
@@ -45,11 +46,11 @@ if [[ $LANDFALL_LAB_KREL != 6.* ]]; then
 fi
 
 echo "-- not steered: copied, and no page of the provider used"
-read -r provider page linear <<<"$(pool_of)"
+read -r provider page _ <<<"$(pool_of)"
 ethtool -N lf0 delete 0
 stream 5004 5000000 --devmem lf0 --queue 3
 expect "bytes in the dma-buf" "$(value devmem)" -eq 0
-read -r provider2 page2 linear2 <<<"$(pool_of)"
+read -r provider2 page2 _ <<<"$(pool_of)"
 expect "provider bytes of the NIC" "$provider2" -eq "$provider"
 
 echo "-- a pool that is smaller than the ring and the window runs dry: loss, no corruption"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Goal: each fault of the software NIC does what its name says, is counted, and corrupts nothing
 # that an application sees. usage: faults.sh NIC_TOOL
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 load queues=4 mtu=4148
 "$tool" hds lf0 on

@@ -5,7 +5,7 @@
 set -euo pipefail
 tool=$1
 here=10.77.0.1 there=10.77.0.2 here6=fd77::1 there6=fd77::2
-debug=/sys/kernel/debug/landfall_nic
+readonly debug=/sys/kernel/debug/landfall_nic
 folder=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)/build/lab/nic-$LANDFALL_LAB_KREL
 work=$(mktemp -d)
 
@@ -66,7 +66,7 @@ refused() {  # refused REASON RULE...: ethtool 6.1 ends with 0 all the same
 }
 
 expect() {  # expect WHAT VALUE OPERATOR VALUE
-  [ "$2" "$3" "$4" ] || die "$1: $2 is not $3 $4"
+  test "$2" "$3" "$4" || die "$1: $2 is not $3 $4"
 }
 
 # One stream from the peer. Its receiver's line is in $result, values of it by the function value.

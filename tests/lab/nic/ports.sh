@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Goal: two ports carry TCP byte-exact in both families; ring size, pause frames, checksums and
 # counters do what they say. usage: ports.sh NIC_TOOL
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 load ring=128 queues=3
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Goal: a port limited to a rate carries at least 0.985 of what that rate allows, framing of 38 bytes
 # a packet counted, and never more. usage: rate.sh NIC_TOOL
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 load mtu=4148
 

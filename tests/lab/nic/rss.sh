@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Goal: the hash is Toeplitz, as Microsoft's published verification suite has it; tables, keys and
 # contexts choose the queue and never one that does not exist. usage: rss.sh NIC_TOOL
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 load queues=8
 

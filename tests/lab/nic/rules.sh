@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Goal: n-tuple rules of 3 and 5 fields, both families and protocols, steer what they match and
 # nothing else; locations, replacement, a full table and refusals are as documented. usage: rules.sh NIC_TOOL
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 load queues=8 rules=4
 

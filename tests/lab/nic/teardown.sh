@@ -3,6 +3,7 @@
 # Goal: nothing that is done to a port under traffic, with memory bound, harms the kernel or a byte:
 # ring and channel changes, down and up, a killed owner, a namespace or the module that goes away.
 # usage: teardown.sh NIC_TOOL
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 load queues=5 mtu=4148
 bound() {  # a stream into a dma-buf that goes on while the test does something
