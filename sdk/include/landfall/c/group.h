@@ -110,10 +110,9 @@ LANDFALL_API landfall_errc landfall_group_listen(landfall_group_t* group, const 
  * before this call; NULLs are passed over. Errors: not_supported - LF1121, the memory source knows
  * no streams, and nothing is dropped; invalid_argument, wrong_process - a handle was refused, the
  * others are dropped. */
-LANDFALL_API landfall_errc landfall_group_drop_after(landfall_group_t* group, void* native_stream,
-                                                     landfall_buffer_t* const* buffers,
-                                                     uint32_t count, landfall_error_t* reterr_error)
-    LANDFALL_NOEXCEPT;
+LANDFALL_API landfall_errc landfall_group_drop_after(
+    landfall_group_t* group, void* native_stream, landfall_buffer_t* const* buffers, uint32_t count,
+    landfall_error_t* reterr_error) LANDFALL_NOEXCEPT;
 LANDFALL_API size_t landfall_group_receivers(const landfall_group_t* group) LANDFALL_NOEXCEPT;
 /* NULL: no such index. Valid until the group is closed or freed. */
 LANDFALL_API landfall_receiver_t* landfall_group_receiver(landfall_group_t* group,
