@@ -68,7 +68,7 @@ static int lf_slot_init(struct lf_slot *slot, unsigned int idx)
 	slot->idx = idx;
 	slot->peer = &lf_slots[idx ^ 1];
 	slot->rate_mbit = rate;
-	slot->rx_usecs = 20;
+	slot->rx_usecs = 100;
 	spin_lock_init(&slot->wire_lock);
 	atomic_set(&slot->tx_ring, lf_ring);
 

@@ -190,10 +190,9 @@ fail:
 
 void lf_port_destroy(struct lf_port *port)
 {
-	struct lf_slot *slot = port->slot;
-
-	unregister_netdev(port->dev);
-	RCU_INIT_POINTER(slot->port, NULL);
+	/* First the wire is cut: a device that is being removed has no queues to choose from. */
+	RCU_INIT_POINTER(port->slot->port, NULL);
 	synchronize_net();
+	unregister_netdev(port->dev);
 	lf_port_free(port);
 }

@@ -19,8 +19,9 @@ steer 5001 3
 read -r provider page _ <<<"$(pool_of)"
 stream 5001 40960000 --devmem lf0 --queue 3
 expect "bytes in the dma-buf" "$(value devmem)" -eq 40960000
-expect "whole pages" "$(value whole)" -eq 10000
-expect pieces "$(value frags)" -eq 10000
+# A sender that finds a full window for long cuts a segment to probe it: that is not the NIC's doing.
+expect "whole pages" "$(value whole)" -ge 9990
+expect pieces "$(value frags)" -le 10010
 read -r provider2 page2 _ <<<"$(pool_of)"
 expect "provider bytes of the NIC" $((provider2 - provider)) -eq 40960000
 expect "page bytes of the NIC" $((page2 - page)) -le 1000
@@ -29,7 +30,7 @@ echo "-- segment by segment as well; and packed, at the usual MTU"
 ethtool -K lf0 rx-gro-hw off
 steer 5002 3
 stream 5002 20480000 --devmem lf0 --queue 3
-expect "whole pages" "$(value whole)" -eq 5000
+expect "whole pages" "$(value whole)" -ge 4990
 ip link set lf0 mtu 1500
 peer ip link set lf1 mtu 1500
 stream 5002 10000000 --devmem lf0 --queue 3
