@@ -14,7 +14,6 @@
 namespace landfall {
 namespace {
 
-using test::memfd_of;
 using test::page_bytes;
 using test::refused;
 

@@ -130,7 +130,7 @@ class Netlink {
     if ((message->nlmsg_flags & NLM_F_ACK_TLVS) != 0)
       each(reinterpret_cast<const char*>(message) + skip, message->nlmsg_len - skip,
            [&](int type, const std::string& value) {
-             if (type == NLMSGERR_ATTR_MSG) text += std::string(": ") + value.c_str();
+             if (type == NLMSGERR_ATTR_MSG) text += ": " + value.substr(0, value.find('\0'));
            });
     throw std::runtime_error(text);
   }
