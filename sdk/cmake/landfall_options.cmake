@@ -64,6 +64,14 @@ if(LANDFALL_TESTS)
   endif()
 endif()
 
+# landfall_test_program(NAME SOURCES... [LIBS ...]): a program of GoogleTest cases.
+function(landfall_test_program name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LIBS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE
+    landfall_internal landfall_build ${arg_LIBS} GTest::gtest_main GTest::gmock)
+endfunction()
+
 # landfall_test(NAME SOURCES... [LIBS ...] [LABELS ...]): a GoogleTest program, one ctest entry.
 # Exit status 77 is a skip; each skip names what is missing.
 function(landfall_test name)
@@ -71,9 +79,7 @@ function(landfall_test name)
   if(NOT LANDFALL_TESTS)
     return()
   endif()
-  add_executable(${name} ${arg_SOURCES})
-  target_link_libraries(${name} PRIVATE
-    landfall_internal landfall_build ${arg_LIBS} GTest::gtest_main GTest::gmock)
+  landfall_test_program(${name} SOURCES ${arg_SOURCES} LIBS ${arg_LIBS})
   add_test(NAME ${name} COMMAND ${name})
   if(NOT arg_LABELS)
     set(arg_LABELS unit)
@@ -113,9 +119,7 @@ function(landfall_lab_test name)
     return()
   endif()
   if(arg_SOURCES)
-    add_executable(${name} ${arg_SOURCES})
-    target_link_libraries(${name} PRIVATE
-      landfall_internal landfall_build ${arg_LIBS} GTest::gtest_main GTest::gmock)
+    landfall_test_program(${name} SOURCES ${arg_SOURCES} LIBS ${arg_LIBS})
   endif()
   landfall_lab_command(${name} COMMAND $<TARGET_FILE:${name}> TARGETS ${name}
     TIMEOUT ${arg_TIMEOUT})

@@ -17,6 +17,17 @@ class Fences : public Transport {
     stream.send(bytes, false);
     return rig.until([&] { return stream.received == stream.sent_bytes; });
   }
+  /// A Rig with one stream, 100,000 bytes of which are kept; its sender has ended.
+  std::unique_ptr<Rig> rig_with_bytes_kept() {
+    auto rig = Rig::open(GetParam());
+    EXPECT_OK(rig);
+    if (!rig) return nullptr;
+    Stream* stream = (*rig)->connect();
+    if (stream == nullptr) return nullptr;
+    EXPECT_TRUE(receive(**rig, *stream, 100'000));
+    EXPECT_TRUE(stream->sent());
+    return std::move(*rig);
+  }
   static void release(Stream& stream, const Fence& fence) {
     for (Held& held : stream.held) held.take().release_after(fence);
     stream.held.clear();
@@ -28,11 +39,9 @@ LANDFALL_CONFORMANCE(Fences);
 // has passed.
 TEST_P(Fences, BuffersWaitForTheDevice) {
   LANDFALL_NEEDS(fences);
-  auto rig = Rig::open(GetParam());
-  ASSERT_OK(rig);
-  Stream* stream = (*rig)->connect();
-  ASSERT_NE(stream, nullptr);
-  ASSERT_TRUE(receive(**rig, *stream, 100'000));
+  const auto rig = rig_with_bytes_kept();
+  ASSERT_NE(rig, nullptr);
+  Stream* stream = rig->streams[0].get();
   struct Piece {
     std::uint64_t stream_offset;
     std::span<const std::byte> bytes;
@@ -44,21 +53,21 @@ TEST_P(Fences, BuffersWaitForTheDevice) {
                       bytes_of(buffer.memory().abi()).subspan(buffer.offset(), buffer.length())});
   }
   DeviceStream work;
-  const auto fence = (*rig)->group->fence(&work);
+  const auto fence = rig->group->fence(&work);
   ASSERT_OK(fence);
   release(*stream, *fence);
-  Stream* other = (*rig)->connect();
+  Stream* other = rig->connect();
   ASSERT_NE(other, nullptr);
   other->send(8u << 20, true);
-  ASSERT_TRUE((*rig)->until([&] { return other->ended; }));
-  EXPECT_EQ((*rig)->receiver().buffers_out(), pieces.size());
+  ASSERT_TRUE(rig->until([&] { return other->ended; }));
+  EXPECT_EQ(rig->receiver().buffers_out(), pieces.size());
   for (const Piece& piece : pieces)
     EXPECT_TRUE(matches_pattern(stream->seed, piece.stream_offset, piece.bytes));
   stream->flow->close();
-  (*rig)->quiet();
+  rig->quiet();
   EXPECT_FALSE(stream->closed);
   work.finish();
-  EXPECT_TRUE((*rig)->until([&] { return stream->closed; }));
+  EXPECT_TRUE(rig->until([&] { return stream->closed; }));
 }
 
 // Goal: a Receiver that sleeps is woken by the device, each time.
@@ -88,21 +97,18 @@ TEST_P(Fences, TheDeviceWakesASleeper) {
 // Goal: without a Receiver that looks, who closes it or releases after it waits for the device.
 TEST_P(Fences, WithoutAReceiverTheCallerWaits) {
   LANDFALL_NEEDS(fences);
-  auto rig = Rig::open(GetParam());
-  ASSERT_OK(rig);
-  Stream* stream = (*rig)->connect();
-  ASSERT_NE(stream, nullptr);
-  ASSERT_TRUE(receive(**rig, *stream, 100'000));
-  ASSERT_TRUE(stream->sent());
+  const auto rig = rig_with_bytes_kept();
+  ASSERT_NE(rig, nullptr);
+  Stream* stream = rig->streams[0].get();
   DeviceStream work, more_work;
-  const auto fence = (*rig)->group->fence(&work);
-  const auto second = (*rig)->group->fence(&more_work);
+  const auto fence = rig->group->fence(&work);
+  const auto second = rig->group->fence(&more_work);
   ASSERT_OK(fence);
   ASSERT_OK(second);
   Buffer last = stream->held.back().take();
   stream->held.pop_back();
   release(*stream, *fence);
-  std::thread closer{[&] { (*rig)->group.reset(); }};
+  std::thread closer{[&] { rig->group.reset(); }};
   work.finish();
   closer.join();
   std::thread dropper{[&] { std::move(last).release_after(*second); }};

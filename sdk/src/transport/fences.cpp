@@ -52,6 +52,7 @@ bool FenceCore::has_passed() noexcept {
 }
 
 void FenceCore::wait() noexcept {
+  if (has_passed()) return;
   const Fd event{::eventfd(0, EFD_CLOEXEC)};
   const bool armed = event && arm(event.get());
   while (!has_passed()) {
@@ -69,6 +70,7 @@ void QueueCore::give_after(Slot* slot, FenceCore& fence) noexcept {
   do {
     if (head == kNobodyPolls) {
       if (wakes) returns_.wake_done();
+      fence.wait();
       return give_passed(slot);
     }
     slot->next = head;
@@ -84,11 +86,8 @@ void QueueCore::give_after(Slot* slot, FenceCore& fence) noexcept {
   returns_.wake_done();
 }
 
-/// Waits for the fence of a slot, unless it has passed, and gives it.
 void QueueCore::give_passed(Slot* slot) noexcept {
-  FenceCore* const fence = slot->fence;
-  fence->wait();
-  fence->forget();
+  slot->fence->forget();
   give(slot);
 }
 
@@ -130,7 +129,10 @@ bool QueueCore::arm_fences() noexcept {
 void QueueCore::wait_for_fences() noexcept {
   Slot* slot = fenced_new_.exchange(kNobodyPolls, std::memory_order_acq_rel);
   for (Slot* list : {slot, std::exchange(fenced_, nullptr)}) {
-    while (list != nullptr) give_passed(std::exchange(list, list->next));
+    while (list != nullptr) {
+      list->fence->wait();
+      give_passed(std::exchange(list, list->next));
+    }
   }
 }
 

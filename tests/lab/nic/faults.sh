@@ -57,9 +57,9 @@ stream 5001 1024000 "${devmem[@]}"
 
 echo "-- move: the flow leaves its queue in the middle and comes back"
 fault move 200
-stream 5001 10240000 "${devmem[@]}"
+stream 5001 40960000 "${devmem[@]}"
 fault move 0
-expect counter "$(hits move)" -ge 10
+expect counter "$(hits move)" -ge 100
 expect "bytes in the dma-buf" "$(value devmem)" -gt 0
 expect "bytes copied" "$(value copied)" -gt 0
 
