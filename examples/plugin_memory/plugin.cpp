@@ -21,8 +21,7 @@ constexpr std::uint64_t kPageBytes = 4096;
 
 landfall_errc probe(const landfall_memory_spec* spec, landfall_why* reterr_why) {
   if (spec->size_bytes == 0 || spec->size_bytes % kPageBytes != 0)
-    return refuse(reterr_why, LANDFALL_ERRC_invalid_argument, LANDFALL_REASON_size_not_whole_pages,
-                  LANDFALL_ORIGIN_LANDFALL, 0, "%s", "");
+    return refuse(reterr_why, LANDFALL_ERRC_invalid_argument, LANDFALL_REASON_size_not_whole_pages);
   // Ignore no field: what the source cannot give is an error.
   const bool extra = spec->fd >= 0 || spec->address != 0 || spec->numa_node >= 0 ||
                      (spec->flags & ~LANDFALL_WANT_POPULATED) != 0 ||

@@ -106,8 +106,7 @@ Allocation* own(landfall_region* region) {
 
 landfall_errc check(const landfall_memory_spec* spec, landfall_why* why) {
   if (spec->size_bytes == 0 || spec->size_bytes % kPageBytes != 0)
-    return refuse(why, LANDFALL_ERRC_invalid_argument, LANDFALL_REASON_size_not_whole_pages,
-                  LANDFALL_ORIGIN_LANDFALL, 0, "%s", "");
+    return refuse(why, LANDFALL_ERRC_invalid_argument, LANDFALL_REASON_size_not_whole_pages);
   if (spec->fd >= 0 || spec->address != 0 || (spec->flags & LANDFALL_WANT_MEMFD) != 0)
     return refuse(why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_spec_not_understood,
                   LANDFALL_ORIGIN_LANDFALL, 0, "device-memory neither adopts nor borrows");
@@ -172,8 +171,7 @@ void release(landfall_region* region) {
 landfall_errc export_dmabuf(landfall_region* region, std::uint64_t offset, std::uint64_t length,
                             std::int32_t* ret_fd, std::uint64_t* ret_offset, landfall_why* why) {
   if (length == 0 || offset > own(region)->size_bytes || length > own(region)->size_bytes - offset)
-    return refuse(why, LANDFALL_ERRC_invalid_argument, LANDFALL_REASON_range_outside,
-                  LANDFALL_ORIGIN_LANDFALL, 0, "%s", "");
+    return refuse(why, LANDFALL_ERRC_invalid_argument, LANDFALL_REASON_range_outside);
   const int fd = ::fcntl(own(region)->fd, F_DUPFD_CLOEXEC, 0);
   if (fd < 0) return refuse_os(why, "fcntl", LANDFALL_REASON_nofile_limit, errno);
   *ret_fd = fd;

@@ -188,8 +188,7 @@ landfall_errc attach(landfall_queue* handle, std::int32_t fd, const landfall_flo
     socklen_t length = sizeof protocol;
     if (::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) != 0 ||
         protocol != IPPROTO_TCP)
-      return refuse(why, LANDFALL_ERRC_invalid_argument, LANDFALL_REASON_not_a_tcp_socket,
-                    LANDFALL_ORIGIN_LANDFALL, 0, "%s", "");
+      return refuse(why, LANDFALL_ERRC_invalid_argument, LANDFALL_REASON_not_a_tcp_socket);
     auto flow = std::make_unique<Flow>();
     flow->spec = *spec;
     if (spec->demand != 0) ++g_demanded;
@@ -211,9 +210,7 @@ landfall_errc attach(landfall_queue* handle, std::int32_t fd, const landfall_flo
 
 landfall_errc detach(landfall_queue* handle, landfall_flow* flow, std::int32_t* ret_fd,
                      landfall_why* why) {
-  if (own(flow)->extents_out())
-    return refuse(why, LANDFALL_ERRC_busy, LANDFALL_REASON_extents_out, LANDFALL_ORIGIN_LANDFALL, 0,
-                  "%s", "");
+  if (own(flow)->extents_out()) return refuse(why, LANDFALL_ERRC_busy, LANDFALL_REASON_extents_out);
   own(handle)->stop_watching(*own(flow));
   *ret_fd = own(flow)->socket->release();
   own(flow)->socket.reset();
@@ -223,15 +220,7 @@ landfall_errc detach(landfall_queue* handle, landfall_flow* flow, std::int32_t* 
 void flow_close(landfall_queue* handle, landfall_flow* flow, std::int32_t reset) {
   own(handle)->stop_watching(*own(flow));
   own(flow)->closing = true;
-  const int fd = own(flow)->socket->fd();
-  if (reset != 0) {  // RST now, the descriptor later: connect(2) to AF_UNSPEC disconnects
-    const linger at_once{1, 0};
-    ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-    const sockaddr nowhere{AF_UNSPEC, {}};
-    static_cast<void>(::connect(fd, &nowhere, sizeof nowhere));
-  } else {
-    ::shutdown(fd, SHUT_RDWR);
-  }
+  end_connection(own(flow)->socket->fd(), reset != 0);
   own(handle)->finish_closing(*own(flow));
 }
 

@@ -58,15 +58,6 @@ bool Queue::can_receive(const Flow& flow) {
   return comes_by_spill(flow) ? !spill_free.empty() : domain.pool->free_or_notify(event_fd);
 }
 
-landfall_record Queue::record_of(Flow& flow, std::uint8_t kind) const {
-  landfall_record record{};
-  record.kind = kind;
-  record.flow = reinterpret_cast<landfall_flow*>(&flow);
-  record.flow_tag = flow.spec.flow_tag;
-  record.stream_offset = flow.spec.stream_offset;
-  return record;
-}
-
 ssize_t Queue::receive_spilled(Flow& flow, landfall_record& record) {
   const std::uint64_t slot = spill_free.back();
   const std::uint64_t offset = slot * domain.options.page;
@@ -77,7 +68,7 @@ ssize_t Queue::receive_spilled(Flow& flow, landfall_record& record) {
   spill_owner[slot] = &flow;
   ++flow.spilled;
   const bool unsteered = domain.options.unsteered != 0;
-  record = record_of(flow, LANDFALL_DATA);
+  record = record_of(LANDFALL_DATA, &flow, flow.spec);
   record.placement = unsteered ? LANDFALL_COPIED : LANDFALL_LINEAR;
   record.code =
       unsteered ? LANDFALL_REASON_copied_by_kernel : LANDFALL_REASON_linear_in_packet_head;
@@ -101,7 +92,7 @@ std::uint32_t Queue::receive(Flow& flow, std::span<landfall_record> records) {
     const std::size_t most = std::min<std::size_t>(records.size(), spec.extents_max - out);
     got = flow.socket->receive(std::span{pieces}.first(std::min(most, pieces.size())), count);
     for (std::size_t i = 0; i < count; ++i) {
-      records[i] = record_of(flow, LANDFALL_DATA);
+      records[i] = record_of(LANDFALL_DATA, &flow, flow.spec);
       records[i].placement = LANDFALL_DIRECT;
       records[i].offset = pieces[i].offset;
       records[i].token = pieces[i].token;
@@ -127,14 +118,9 @@ void Queue::fail_or_end(Flow& flow, ssize_t got, int number) {
     flow.readable = number != EAGAIN;
     return;
   }
-  landfall_record record = record_of(flow, got == 0 ? LANDFALL_END_OF_STREAM : LANDFALL_FAILED);
-  if (got < 0) {
-    record.native = number;
-    record.code = number == ECONNRESET ? LANDFALL_REASON_peer_reset : LANDFALL_REASON_none;
-  }
   flow.ended = true;
   flow.readable = false;
-  pending.push_back(record);
+  pending.push_back(end_of(&flow, flow.spec, got == 0 ? 0 : number));
 }
 
 void Queue::stop_watching(Flow& flow) {
@@ -146,7 +132,7 @@ void Queue::stop_watching(Flow& flow) {
 void Queue::finish_closing(Flow& flow) {
   if (!flow.closing || !flow.socket || flow.extents_out()) return;
   flow.socket.reset();
-  pending.push_back(record_of(flow, LANDFALL_CLOSED));
+  pending.push_back(record_of(LANDFALL_CLOSED, &flow, flow.spec));
 }
 
 bool Queue::take_back(const landfall_return& back) {

@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "landfall/abi/authoring.hpp"
+#include "landfall/abi/transport_authoring.hpp"
 #include "models/devmem_kernel.hpp"
 
 namespace landfall::test::devmem {
@@ -48,7 +48,6 @@ struct Queue {
   bool comes_by_spill(const Flow& flow) const;
   std::uint32_t receive(Flow& flow, std::span<landfall_record> records);
   ssize_t receive_spilled(Flow& flow, landfall_record& record);
-  landfall_record record_of(Flow& flow, std::uint8_t kind) const;
   void stop_watching(Flow& flow);
   void finish_closing(Flow& flow);
   void fail_or_end(Flow& flow, ssize_t got, int number);

@@ -65,15 +65,6 @@ void Queue::kick() const {
   [[maybe_unused]] const ssize_t written = ::write(wake_fd, &one, sizeof one);
 }
 
-landfall_record Queue::record_of(Flow& flow, std::uint8_t kind) const {
-  landfall_record record{};
-  record.kind = kind;
-  record.flow = reinterpret_cast<landfall_flow*>(static_cast<Flow*>(&flow));
-  record.flow_tag = flow.spec.flow_tag;
-  record.stream_offset = flow.spec.stream_offset;
-  return record;
-}
-
 std::uint32_t Queue::arm() {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLONESHOT;
@@ -123,7 +114,7 @@ void Queue::accept_all(Listener& listener) {
   for (int fd = 0; (fd = ::accept4(listener.fd, nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
     domain.flows.push_back(std::make_unique<Flow>());
     domain.flows.back()->fd = fd;
-    pending.push_back(record_of(*domain.flows.back(), LANDFALL_OPENED));
+    pending.push_back(record_of(LANDFALL_OPENED, domain.flows.back().get(), landfall_flow_spec{}));
   }
 }
 
@@ -134,7 +125,7 @@ void Queue::finish_connect(Flow& flow) {
   ::getsockopt(flow.fd, SOL_SOCKET, SO_ERROR, &number, &length);
   ::epoll_ctl(cq_fd, EPOLL_CTL_DEL, flow.fd, nullptr);
   if (number != 0) return end(flow, LANDFALL_FAILED, number);
-  pending.push_back(record_of(flow, LANDFALL_OPENED));
+  pending.push_back(record_of(LANDFALL_OPENED, &flow, flow.spec));
   start(flow, flow.spec);
 }
 
@@ -210,7 +201,7 @@ bool Queue::receive_one(Flow& flow, landfall_record& record) {
   }
   flow.payload_got += static_cast<std::uint32_t>(got);
   if (flow.payload_got < flow.frame.length) return false;
-  record = record_of(flow, LANDFALL_DATA);
+  record = record_of(LANDFALL_DATA, &flow, flow.spec);
   record.placement = LANDFALL_DIRECT;
   record.length = flow.frame.length;
   record.offset = offset;
@@ -237,7 +228,7 @@ void Queue::end(Flow& flow, std::uint8_t kind, int number) {
   promised_ -= flow.credits;
   flow.credits = 0;
   if (flow.closing) return;
-  landfall_record record = record_of(flow, kind);
+  landfall_record record = record_of(kind, &flow, flow.spec);
   record.native = number;
   record.code = number == ECONNRESET ? LANDFALL_REASON_peer_reset
                                      : (number == 0 ? 0 : LANDFALL_REASON_peer_unreachable);
@@ -254,21 +245,14 @@ void Queue::give_back(const landfall_return& back) {
 void Queue::close(Flow& flow, bool reset) {
   flow.closing = true;
   end(flow, LANDFALL_FAILED, 0);
-  if (reset) {
-    const linger at_once{1, 0};
-    ::setsockopt(flow.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-    const sockaddr nowhere{AF_UNSPEC, {}};
-    static_cast<void>(::connect(flow.fd, &nowhere, sizeof nowhere));
-  } else {
-    ::shutdown(flow.fd, SHUT_RDWR);
-  }
+  end_connection(flow.fd, reset);
   finish_closing(flow);
 }
 
 void Queue::finish_closing(Flow& flow) {
   if (!flow.closing || flow.out != 0 || flow.fd < 0) return;
   ::close(std::exchange(flow.fd, -1));
-  pending.push_back(record_of(flow, LANDFALL_CLOSED));
+  pending.push_back(record_of(LANDFALL_CLOSED, &flow, flow.spec));
 }
 
 }  // namespace landfall::test::verbs

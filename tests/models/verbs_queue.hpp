@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "landfall/abi/authoring.hpp"
+#include "landfall/abi/transport_authoring.hpp"
 #include "models/verbs_wire.hpp"
 
 namespace landfall::test::verbs {
@@ -70,7 +70,6 @@ struct Queue {
   /// As if the hardware had written a completion: wakes an armed sleeper.
   void kick() const;
 
-  landfall_record record_of(Flow& flow, std::uint8_t kind) const;
 
   Domain& domain;
   const landfall_queue_spec spec;

@@ -52,11 +52,13 @@ while IFS= read -r file; do
 done < <(find sdk/include/landfall sdk/src sdk/nic sdk/cli sdk/daemon sdk/libfabric -type f \
   \( -name '*.hpp' -o -name '*.cpp' -o -name '*.h' -o -name '*.c' \) 2>/dev/null)
 
-# Only the standard library in public headers: <vector>, <cstdint>; in C headers <stdint.h>.
+# Only the standard library in public headers: <vector>, <cstdint>; in C headers <stdint.h>. Who
+# writes a transport has sockets.
 while IFS= read -r line; do
   fault "public header with a foreign include: $line"
 done < <(grep -rnE '^ *# *include *<' sdk/include/landfall |
-  grep -vE '<([a-z_0-9]+|(stddef|stdint|stdbool)\.h)>' || true)
+  grep -vE '<([a-z_0-9]+|(stddef|stdint|stdbool)\.h)>|/transport_authoring.hpp:.*<sys/socket.h>' ||
+  true)
 
 backend_files=0
 while IFS= read -r file; do

@@ -18,8 +18,7 @@ struct SpillPages {
 };
 
 landfall_errc no_spec(const landfall_memory_spec*, landfall_why* why) {
-  return authoring::refuse(why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_spec_not_understood,
-                           LANDFALL_ORIGIN_LANDFALL, 0, "%s", "");
+  return authoring::refuse(why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_spec_not_understood);
 }
 landfall_errc no_allocate(const landfall_memory_spec* spec, landfall_region**, landfall_memory*,
                           landfall_why* why) {

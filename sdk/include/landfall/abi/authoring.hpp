@@ -86,6 +86,11 @@ __attribute__((format(printf, 6, 7))) inline landfall_errc refuse(
   return code;
 }
 
+/// Without particulars: the listed text of `reason` says it all.
+inline landfall_errc refuse(landfall_why* why, landfall_errc code, std::uint32_t reason) noexcept {
+  return refuse(why, code, reason, LANDFALL_ORIGIN_LANDFALL, 0, "%s", "");
+}
+
 /// Adds the one command that would help: `return fix(why, refuse(...), "sysctl vm.nr_hugepages=%u",
 /// n)`.
 __attribute__((format(printf, 3, 4))) inline landfall_errc fix(landfall_why* why,
@@ -112,14 +117,20 @@ inline int fault(const landfall_host* host, const char* site) noexcept {
                                                                      : 0;
 }
 
+/// Makes an outside call, unless the fault seam lets it fail. 0, or errno where it answered < 0.
+template <class Call>
+int attempt(const landfall_host* host, const char* site, Call&& call) noexcept {
+  if (const int injected = fault(host, site)) return injected;
+  return call() < 0 ? errno : 0;
+}
+
 /// Runs `body` and turns an exception into an error: no exception crosses the ABI.
 template <class Body>
 landfall_errc guarded(landfall_why* why, Body&& body) noexcept {
   try {
     return body();
   } catch (const std::bad_alloc&) {
-    return refuse(why, LANDFALL_ERRC_no_memory, LANDFALL_REASON_out_of_memory,
-                  LANDFALL_ORIGIN_LANDFALL, 0, "%s", "");
+    return refuse(why, LANDFALL_ERRC_no_memory, LANDFALL_REASON_out_of_memory);
   } catch (const std::exception& e) {
     return refuse(why, LANDFALL_ERRC_io, LANDFALL_REASON_none, LANDFALL_ORIGIN_LANDFALL, 0, "%s",
                   e.what());
