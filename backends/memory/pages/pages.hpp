@@ -142,6 +142,32 @@ landfall_errc make_backing(const Call& call, const landfall_memory_spec& spec, c
 landfall_errc check_backing(const Call& call, const landfall_memory_spec& spec,
                             const Recipe& recipe);
 
+/// Of a source whose regions are pages and nothing more: what a spec means to it.
+/// Errors: its own.
+using Choose = landfall_errc (*)(const Call& call, const landfall_memory_spec& spec,
+                                 Recipe* ret_recipe);
+landfall_errc probe_pages(const landfall_memory_spec* given, Choose choose,
+                          landfall_why* reterr_why) noexcept;
+landfall_errc allocate_pages(const landfall_memory_spec* given, Choose choose,
+                             landfall_region** ret_region, landfall_memory* ret_memory,
+                             landfall_why* reterr_why) noexcept;
+void release_pages(landfall_region* region) noexcept;
+/// The table of such a source.
+template <Choose choose>
+constexpr landfall_memory_ops page_source() noexcept {
+  landfall_memory_ops ops{};
+  ops.struct_size = sizeof ops;
+  ops.probe = [](const landfall_memory_spec* given, landfall_why* reterr_why) {
+    return probe_pages(given, choose, reterr_why);
+  };
+  ops.allocate = [](const landfall_memory_spec* given, landfall_region** ret_region,
+                    landfall_memory* ret_memory, landfall_why* reterr_why) {
+    return allocate_pages(given, choose, ret_region, ret_memory, reterr_why);
+  };
+  ops.release = release_pages;
+  return ops;
+}
+
 /// A host view of a dma-buf; left empty where its exporter offers none, which is no error.
 /// Errors: no_memory and others that are not the exporter's "no".
 landfall_errc map_dmabuf(const Call& call, int fd, std::uint64_t size_bytes, Mapping* ret_mapping);
