@@ -115,7 +115,7 @@ landfall_errc landfall_group_drop_after(landfall_group_t* group, void* native_st
       std::move(buffer).release_after(*fence);
     }
     if (!refused) return LANDFALL_ERRC_ok;
-    return report(reterr_error, Error{detail::handle_refusal(), kOp});
+    return report(reterr_error, Error{refused_handle(), kOp});
   });
 }
 

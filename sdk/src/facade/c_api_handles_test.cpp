@@ -26,6 +26,8 @@ void expect_refused(landfall_buffer_t* buffer, landfall_errc code) {
   EXPECT_EQ(landfall_buffer_ends_message(buffer), 0);
 }
 
+#ifdef NDEBUG
+
 // Goal: a buffer counts as dropped once, however often and wherever its handle is dropped, and the
 // next buffer of the same extent is left alone, also after the group is gone.
 TEST_F(CApi, RefusesAHandleThatWasDropped) {
@@ -51,23 +53,6 @@ TEST_F(CApi, RefusesAHandleThatWasDropped) {
   EXPECT_EQ(landfall_buffer_drop(second), LANDFALL_ERRC_ok) << "now the memory goes";
   EXPECT_EQ(landfall_buffer_drop(second), LANDFALL_ERRC_invalid_argument);
   expect_refused(second, LANDFALL_ERRC_invalid_argument);
-  ::close(fd);
-}
-
-// Goal: memory without streams of device work says so, and the buffers stay the caller's.
-TEST_F(CApi, DropsAfterDeviceWorkOnlyWhereThereIsADevice) {
-  open();
-  const int fd = connect();
-  ASSERT_EQ(::send(fd, "a", 1, 0), 1);
-  landfall_buffer_t* buffer = next_buffer();
-  landfall_error_t error = LANDFALL_ERROR_INIT;
-  EXPECT_EQ(landfall_group_drop_after(group_, nullptr, &buffer, 1, &error),
-            LANDFALL_ERRC_not_supported);
-  EXPECT_EQ(error.reason, std::uint32_t{LANDFALL_REASON_no_device_streams});
-  EXPECT_EQ(landfall_buffer_length(buffer), 1u);
-  EXPECT_EQ(landfall_buffer_drop(buffer), LANDFALL_ERRC_ok);
-  EXPECT_EQ(landfall_group_drop_after(nullptr, nullptr, &buffer, 1, &error),
-            LANDFALL_ERRC_invalid_argument);
   ::close(fd);
 }
 
@@ -103,6 +88,44 @@ TEST_F(CApi, CountsWhatItRefuses) {
   landfall_buffer_length(buffer);
   landfall_buffer_drop(reinterpret_cast<landfall_buffer_t*>(std::uintptr_t{64}));
   EXPECT_EQ(landfall_buffers_refused(), before + 3);
+  ::close(fd);
+}
+
+#else
+
+// Goal: a build with asserts stops at the call that has the stale or forged handle.
+TEST_F(CApi, StopsAtAHandleThatIsRefused) {
+  open();
+  const int fd = connect();
+  ASSERT_EQ(::send(fd, "a", 1, 0), 1);
+  landfall_buffer_t* const stale = next_buffer();
+  auto* const forged = reinterpret_cast<landfall_buffer_t*>(std::uintptr_t{64});
+  EXPECT_EQ(landfall_buffer_length(nullptr), 0u);
+  EXPECT_EQ(landfall_buffer_drop(stale), LANDFALL_ERRC_ok);
+  for (landfall_buffer_t* buffer : {stale, forged}) {
+    EXPECT_DEATH(landfall_buffer_drop(buffer), "dropped before, or made up");
+    EXPECT_DEATH(landfall_buffer_data(buffer), "dropped before, or made up");
+    EXPECT_DEATH(landfall_buffer_length(buffer), "dropped before, or made up");
+  }
+  ::close(fd);
+}
+
+#endif
+
+// Goal: memory without streams of device work says so, and the buffers stay the caller's.
+TEST_F(CApi, DropsAfterDeviceWorkOnlyWhereThereIsADevice) {
+  open();
+  const int fd = connect();
+  ASSERT_EQ(::send(fd, "a", 1, 0), 1);
+  landfall_buffer_t* buffer = next_buffer();
+  landfall_error_t error = LANDFALL_ERROR_INIT;
+  EXPECT_EQ(landfall_group_drop_after(group_, nullptr, &buffer, 1, &error),
+            LANDFALL_ERRC_not_supported);
+  EXPECT_EQ(error.reason, std::uint32_t{LANDFALL_REASON_no_device_streams});
+  EXPECT_EQ(landfall_buffer_length(buffer), 1u);
+  EXPECT_EQ(landfall_buffer_drop(buffer), LANDFALL_ERRC_ok);
+  EXPECT_EQ(landfall_group_drop_after(nullptr, nullptr, &buffer, 1, &error),
+            LANDFALL_ERRC_invalid_argument);
   ::close(fd);
 }
 

@@ -5,7 +5,6 @@
 #include <functional>
 
 #include "facade/c_api_support.hpp"
-#include "transport/handles.hpp"
 
 using namespace landfall;
 using namespace landfall::c_api;
@@ -51,15 +50,19 @@ landfall_errc take_completions(const char* op, landfall_receiver_t* receiver,
 class Lent {
  public:
   explicit Lent(const landfall_buffer_t* buffer) noexcept
-      : found_{buffer}, buffer_{detail::Slot::lease(found_.slot())} {}
+      : found_{buffer}, buffer_{detail::Slot::lease(found_.slot())} {
+    if (buffer != nullptr && !buffer_) code_ = refused_handle();
+  }
   Lent(const Lent&) = delete;
   Lent& operator=(const Lent&) = delete;
   ~Lent() { detail::Slot::release(std::move(buffer_)); }
   explicit operator bool() const noexcept { return static_cast<bool>(buffer_); }
   const Buffer& operator*() const noexcept { return buffer_; }
   const Buffer* operator->() const noexcept { return &buffer_; }
+  landfall_errc code() const noexcept { return static_cast<landfall_errc>(code_); }
 
  private:
+  Errc code_ = Errc::invalid_argument;  // of NULL, too
   detail::FoundHandle found_;
   Buffer buffer_;
 };
@@ -270,7 +273,7 @@ void landfall_flow_close(landfall_flow_t* flow, int reset) noexcept {
 
 landfall_errc landfall_buffer_drop(landfall_buffer_t* buffer) noexcept {
   if (buffer == nullptr || Buffer::from_handle(buffer)) return LANDFALL_ERRC_ok;
-  return static_cast<landfall_errc>(detail::handle_refusal());
+  return static_cast<landfall_errc>(refused_handle());
 }
 
 std::uint64_t landfall_buffers_refused(void) noexcept {
@@ -315,9 +318,8 @@ int landfall_buffer_ends_message(const landfall_buffer_t* buffer) noexcept {
 
 landfall_errc landfall_buffer_memory(const landfall_buffer_t* buffer,
                                      landfall_memory_info_t* ret_memory) noexcept {
-  if (buffer == nullptr) return LANDFALL_ERRC_invalid_argument;
   const Lent lent{buffer};
-  if (!lent) return static_cast<landfall_errc>(detail::handle_refusal());
+  if (!lent) return lent.code();
   return write_memory(lent->memory(), ret_memory);
 }
 

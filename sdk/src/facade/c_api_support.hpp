@@ -2,6 +2,7 @@
 // What the files of the C API share: handles, sized structs, errors.
 #pragma once
 #include <algorithm>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -12,6 +13,7 @@
 
 #include "landfall/landfall.h"
 #include "landfall/landfall.hpp"
+#include "transport/handles.hpp"
 
 struct landfall_context_handle {
   landfall::Context context;
@@ -46,6 +48,14 @@ inline landfall_receiver_t* to_c(Receiver* r) noexcept {
 }
 inline landfall_flow_t* to_c(Flow* f) noexcept {
   return reinterpret_cast<landfall_flow_t*>(f);
+}
+
+/// What a call answers to a buffer's handle that was refused. A build with asserts stops here,
+/// where the bug is; a forked child's handle is none.
+inline Errc refused_handle() noexcept {
+  const Errc code = detail::handle_refusal();
+  assert(code == Errc::wrong_process && "a buffer's handle that was dropped before, or made up");
+  return code;
 }
 
 /// Copies `from` into the caller's struct, as far as that reaches. False: NULL or too short.

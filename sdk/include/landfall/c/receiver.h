@@ -110,7 +110,9 @@ LANDFALL_API void landfall_flow_close(landfall_flow_t* flow, int reset) LANDFALL
  * A buffer's handle is no address. One that was dropped already, or was made up, is refused: drop
  * and memory answer invalid_argument, the others 0 (placement: unsure). A number tells a dropped
  * handle from the next one of the same extent, except in 1 of 65535 cases. In a forked child, the
- * parent's handles are wrong_process until the child opens a group, then invalid_argument. */
+ * parent's handles are wrong_process until the child opens a group, then invalid_argument. A
+ * library that was built with asserts (without NDEBUG) aborts instead of answering
+ * invalid_argument. */
 
 /* Errors: invalid_argument, wrong_process - refused, and nothing happened. NULL is ok. */
 LANDFALL_API landfall_errc landfall_buffer_drop(landfall_buffer_t* buffer) LANDFALL_NOEXCEPT;
