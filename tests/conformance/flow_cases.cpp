@@ -93,7 +93,7 @@ TEST_P(Flows, OnlyConnectedTcpSocketsAreTaken) {
   refused(Fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)}, ReasonCode::not_a_tcp_socket);
   refused(Fd{::open("/", O_PATH | O_CLOEXEC)}, ReasonCode::not_a_tcp_socket);
   refused(Fd{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)}, ReasonCode::not_connected);
-  refused(listening_socket().socket, ReasonCode::not_connected);
+  refused(ListeningSocket{}.socket, ReasonCode::not_connected);
 }
 
 // Goal: sockets handed over by many threads are each opened once, on their Receiver.
@@ -184,7 +184,7 @@ void listen_and_receive(const Subject& subject, const std::string& host) {
     Result<Address> address = (*rig)->group->listen({host, 0}, {.user = &stream});
     ASSERT_OK(address);
     ASSERT_NE(address->port, 0);
-    stream.peer = peer_of(subject, connect_to(*address));
+    stream.peer = peer_of(subject, try_connect_to(*address));
     stream.send(200'000, true);
     EXPECT_TRUE((*rig)->until([&] { return stream.ended; }));
     EXPECT_TRUE(stream.opened);
@@ -203,12 +203,11 @@ TEST_P(Flows, AreAcceptedOverIpv6) {
 void connect_and_receive(const Subject& subject, bool ipv6) {
   auto rig = Rig::open(subject);
   ASSERT_OK(rig);
-  ListeningSocket listening = listening_socket(ipv6);
+  const ListeningSocket listening{ipv6};
   Stream& stream = (*rig)->add_stream(nullptr);
   Result<Flow*> flow = (*rig)->receiver().connect(listening.address, {.user = &stream});
   ASSERT_OK(flow);
-  stream.peer =
-      peer_of(subject, Fd{::accept4(listening.socket.get(), nullptr, nullptr, SOCK_CLOEXEC)});
+  stream.peer = peer_of(subject, listening.accept());
   stream.send(200'000, true);
   EXPECT_TRUE((*rig)->until([&] { return stream.ended; }));
   EXPECT_TRUE(stream.opened);
@@ -228,7 +227,7 @@ TEST_P(Flows, AreConnectedOverIpv6) {
 TEST_P(Flows, ThatNobodyAcceptsFail) {
   auto rig = Rig::open(GetParam());
   ASSERT_OK(rig);
-  const Address nobody = listening_socket().address;  // closed again
+  const Address nobody = ListeningSocket{}.address;  // closed again
   Stream& stream = (*rig)->add_stream(socket_peer(Fd{}));
   Result<Flow*> flow = (*rig)->receiver().connect(nobody, {.user = &stream});
   ASSERT_OK(flow);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "conformance/peer.hpp"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -91,25 +90,6 @@ class VerbsPeer final : public SocketPeer {
   std::size_t slot_bytes_ = 0;
 };
 
-sockaddr_storage resolve(const Address& address, socklen_t& ret_length) {
-  sockaddr_storage storage{};
-  if (address.host.find(':') != std::string::npos) {
-    auto& in6 = reinterpret_cast<sockaddr_in6&>(storage);
-    in6.sin6_family = AF_INET6;
-    in6.sin6_port = htons(address.port);
-    ::inet_pton(AF_INET6, address.host.c_str(), &in6.sin6_addr);
-    if (IN6_IS_ADDR_UNSPECIFIED(&in6.sin6_addr)) in6.sin6_addr = in6addr_loopback;
-    ret_length = sizeof in6;
-  } else {
-    auto& in = reinterpret_cast<sockaddr_in&>(storage);
-    in.sin_family = AF_INET;
-    in.sin_port = htons(address.port);
-    ::inet_pton(AF_INET, address.host.c_str(), &in.sin_addr);
-    ret_length = sizeof in;
-  }
-  return storage;
-}
-
 }  // namespace
 
 std::unique_ptr<Peer> socket_peer(Fd socket) {
@@ -117,38 +97,6 @@ std::unique_ptr<Peer> socket_peer(Fd socket) {
 }
 std::unique_ptr<Peer> verbs_peer(Fd socket) {
   return std::make_unique<VerbsPeer>(std::move(socket));
-}
-
-ListeningSocket listening_socket(bool ipv6) {
-  ListeningSocket made;
-  made.address = {ipv6 ? "::1" : "127.0.0.1", 0};
-  socklen_t length = 0;
-  sockaddr_storage at = resolve(made.address, length);
-  made.socket.reset(::socket(at.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  auto* generic = reinterpret_cast<sockaddr*>(&at);
-  if (::bind(made.socket.get(), generic, length) != 0 ||
-      ::listen(made.socket.get(), SOMAXCONN) != 0 ||
-      ::getsockname(made.socket.get(), generic, &length) != 0)
-    made.socket.reset();
-  made.address.port = ntohs(ipv6 ? reinterpret_cast<sockaddr_in6&>(at).sin6_port
-                                 : reinterpret_cast<sockaddr_in&>(at).sin_port);
-  return made;
-}
-
-Fd connect_to(const Address& address) {
-  socklen_t length = 0;
-  const sockaddr_storage to = resolve(address, length);
-  Fd socket{::socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), length) != 0) socket.reset();
-  return socket;
-}
-
-SocketPair tcp_pair(bool ipv6) {
-  const ListeningSocket listening = listening_socket(ipv6);
-  SocketPair pair;
-  pair.theirs = connect_to(listening.address);
-  pair.ours.reset(::accept4(listening.socket.get(), nullptr, nullptr, SOCK_CLOEXEC));
-  return pair;
 }
 
 }  // namespace landfall::test

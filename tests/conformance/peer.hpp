@@ -6,7 +6,7 @@
 #include <span>
 
 #include "landfall/base/fd.hpp"
-#include "landfall/transport/flow.hpp"
+#include "landfall_test/loopback.hpp"
 
 namespace landfall::test {
 
@@ -31,18 +31,5 @@ class Peer {
 std::unique_ptr<Peer> socket_peer(Fd socket);
 /// A sender that speaks verbs_wire.hpp.
 std::unique_ptr<Peer> verbs_peer(Fd socket);
-
-/// Two ends of a TCP connection over loopback.
-struct SocketPair {
-  Fd ours, theirs;
-};
-SocketPair tcp_pair(bool ipv6 = false);
-/// A listening socket on a free port, and its address.
-struct ListeningSocket {
-  Fd socket;
-  Address address;
-};
-ListeningSocket listening_socket(bool ipv6 = false);
-Fd connect_to(const Address& address);
 
 }  // namespace landfall::test

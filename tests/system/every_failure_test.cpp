@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <arpa/inet.h>
-#include <sys/socket.h>
-
 #include <array>
 
 #include "failing_new.hpp"
 #include "landfall_test/census.hpp"
 #include "landfall_test/fault_plan.hpp"
+#include "landfall_test/loopback.hpp"
 #include "models/devmem_model.hpp"
 #include "pattern.hpp"
 #include "rig.hpp"
@@ -61,12 +59,11 @@ class Once {
 
     life_.where = "attach";
     // A second one by hand-over and on demand.
-    std::array<int, 2> ends = pair();
-    Fd ours{ends[0]}, theirs{ends[1]};
-    send_pattern(theirs.get(), kSeed, 0, kBytes);
+    SocketPair pair = tcp_pair();
+    send_pattern(pair.theirs.get(), kSeed, 0, kBytes);
     FlowOptions demand;
     demand.delivery = Delivery::demand;
-    Result<Flow*> flow = receiver_->attach(ours, demand);
+    Result<Flow*> flow = receiver_->attach(pair.ours, demand);
     if (!flow) return tell();
     life_.where = "post";
     std::array<std::byte, kPosted> target;
@@ -85,21 +82,6 @@ class Once {
 
  private:
   void tell() { life_.told = true; }
-
-  /// Sockets that landfall has not seen: their making is none of its calls.
-  static std::array<int, 2> pair() {
-    const Fd listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof at;
-    EXPECT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
-    ::listen(listener.get(), 1);
-    ::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&at), &length);
-    const int theirs = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    EXPECT_EQ(::connect(theirs, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
-    return {::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC), theirs};
-  }
 
   bool wait_for(Completion::Kind wanted, std::uint64_t* ret_received = nullptr) {
     std::uint64_t received = 0;

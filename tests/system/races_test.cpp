@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <arpa/inet.h>
-#include <sys/socket.h>
-
 #include <array>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <set>
 
 #include "landfall_test/census.hpp"
+#include "landfall_test/loopback.hpp"
 #include "landfall_test/quota.hpp"
 #include "models/devmem_model.hpp"
 #include "rig.hpp"
@@ -60,16 +59,28 @@ class Shelf {
   bool done_ = false;
 };
 
-/// Polls until `stop`; closes flows in every way, some in the middle.
+/// Polls until `stop`; closes flows in every way, some in the middle, and all that there are and
+/// come when the binding was revoked: nothing would end them.
 void poll_until(Receiver& receiver, Shelf& shelf, const std::atomic<bool>& stop,
-                std::atomic<int>& closed) {
+                std::atomic<int>& closed, std::atomic<int>& revocations) {
   std::array<Completion, 16> batch;
   std::uint64_t random = 1;
+  std::set<Flow*> flows;
+  bool revoked = false;
   while (!stop.load(std::memory_order_relaxed)) {
     const Result<std::size_t> count = receiver.wait(batch, 20ms);
     ASSERT_TRUE(count) << count.error().describe();
     for (Completion& completion : std::span{batch}.first(*count)) {
       switch (completion.kind) {
+        case Completion::Kind::opened:
+          flows.insert(completion.flow);
+          if (revoked) completion.flow->close(true);
+          break;
+        case Completion::Kind::revoked:
+          revoked = true;
+          ++revocations;
+          for (Flow* flow : flows) flow->close(true);
+          break;
         case Completion::Kind::data:
           shelf.put(std::move(completion.buffer));
           random = random * 6364136223846793005u + 1442695040888963407u;
@@ -80,6 +91,7 @@ void poll_until(Receiver& receiver, Shelf& shelf, const std::atomic<bool>& stop,
           if (completion.flow != nullptr) completion.flow->close(false);
           break;
         case Completion::Kind::closed:
+          flows.erase(completion.flow);
           ++closed;
           break;
         default:
@@ -96,36 +108,32 @@ void send_a_stream(Fd peer) {
 
 class Races : public testing::TestWithParam<Way> {};
 
-// Goal: 16 threads receive, drop, hand over, close and look on at once; the Group goes while
-// Buffers are out. Nothing is changed under a Buffer, nothing is left. (For TSan above all.)
+// Goal: 16 threads receive, drop, hand over, close and look on at once; the binding is revoked, the
+// Group goes while Buffers are out. Nothing is changed under a Buffer, nothing is left. (For TSan
+// above all.)
 TEST_P(Races, EverythingAtOnce) {
   const FdCensus fds;
   const MapCensus maps;
   const DevmemFaults faults = devmem_faults();
-  for (int round = 0; round < quota_or_soak(3, 2000); ++round) {
+  for (int round = 0; round < quota_or_soak(4, 2000); ++round) {
     RigOptions options;
     options.region_bytes = 2u << 20;
     options.group.queues = kPollers;
     LANDFALL_OPEN_RIG(rig, GetParam(), options);
     const auto at = rig->group.listen({"127.0.0.1", 0});
     ASSERT_TRUE(at) << at.error().describe();
-    const Fd listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    sockaddr_in any{};
-    any.sin_family = AF_INET;
-    any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof any;
-    ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&any), sizeof any), 0);
-    ASSERT_EQ(::listen(listener.get(), 64), 0);
-    ASSERT_EQ(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&any), &length), 0);
-    const Address own{"127.0.0.1", ntohs(any.sin_port)};
+    const ListeningSocket listener;
+    ASSERT_TRUE(listener.socket);
 
+    constexpr int kStreams = (kGivers + kSenders) * kStreamsEach;
+    const bool revokes = GetParam().backend == &kDevmemModel && round % 4 == 3;
     Shelf shelf;
     std::atomic<bool> stop{false}, changed{false};
-    std::atomic<int> closed{0};
+    std::atomic<int> closed{0}, revocations{0};
     std::vector<std::thread> pollers, droppers, peers;
     for (int i = 0; i < kPollers; ++i) {
       Receiver& receiver = rig->receiver(static_cast<std::size_t>(i));
-      pollers.emplace_back([&] { poll_until(receiver, shelf, stop, closed); });
+      pollers.emplace_back([&] { poll_until(receiver, shelf, stop, closed, revocations); });
     }
     for (int i = 0; i < kDroppers; ++i) {
       droppers.emplace_back([&] {
@@ -136,8 +144,8 @@ TEST_P(Races, EverythingAtOnce) {
     for (int i = 0; i < kGivers; ++i) {
       peers.emplace_back([&, i] {
         for (int n = 0; n < kStreamsEach; ++n) {
-          Fd peer = connect_to(own);
-          Fd accepted{::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+          Fd peer = connect_to(listener.address);
+          Fd accepted = listener.accept();
           if (!accepted) continue;
           const auto given =
               rig->receiver(static_cast<std::size_t>(i + n) % kPollers).hand_over(accepted);
@@ -153,7 +161,12 @@ TEST_P(Races, EverythingAtOnce) {
     }
     std::uint64_t looks = 0;
     std::thread watcher{[&] {
+      bool revoke = revokes;
       for (; !stop.load(std::memory_order_relaxed); ++looks) {
+        if (revoke && closed.load() >= kStreams / 3) {
+          devmem_revoke();
+          revoke = false;
+        }
         for (std::size_t i = 0; i < kPollers; ++i) {
           const Receiver& receiver = rig->receiver(i);
           EXPECT_LE(receiver.held_bytes(), receiver.slice_bytes());
@@ -163,15 +176,15 @@ TEST_P(Races, EverythingAtOnce) {
       }
     }};
     for (std::thread& peer : peers) peer.join();
-    // In the last round the end comes in the middle, in the others when all is done.
-    constexpr int kStreams = (kGivers + kSenders) * kStreamsEach;
+    // In the first rounds the end comes when all is done, then in the middle.
     const auto deadline = std::chrono::steady_clock::now() + 60s;
-    while (round < 2 && closed.load() < kStreams && std::chrono::steady_clock::now() < deadline) {
+    const int least_closed = round < 2 ? kStreams : 0, least_revocations = revokes ? kPollers : 0;
+    while ((closed.load() < least_closed || revocations.load() < least_revocations) &&
+           std::chrono::steady_clock::now() < deadline) {
       std::this_thread::yield();
     }
-    if (round < 2) {
-      EXPECT_EQ(closed.load(), kStreams);
-    }
+    EXPECT_GE(closed.load(), least_closed);
+    EXPECT_GE(revocations.load(), least_revocations);
     stop = true;
     watcher.join();
     for (std::thread& poller : pollers) poller.join();

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sender.hpp"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -11,31 +10,16 @@
 #include <cstring>
 #include <vector>
 
+#include "landfall_test/loopback.hpp"
 #include "pattern.hpp"
 
 namespace landfall::test {
 
 Fd connect_to(const Address& to) {
-  sockaddr_storage storage{};
-  socklen_t length = 0;
-  if (auto* v4 = reinterpret_cast<sockaddr_in*>(&storage);
-      ::inet_pton(AF_INET, to.host.c_str(), &v4->sin_addr) == 1) {
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons(to.port);
-    length = sizeof *v4;
-  } else {
-    auto* v6 = reinterpret_cast<sockaddr_in6*>(&storage);
-    EXPECT_EQ(::inet_pton(AF_INET6, to.host.c_str(), &v6->sin6_addr), 1) << to.host;
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(to.port);
-    length = sizeof *v6;
-  }
-  Fd fd{::socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  if (!fd || ::connect(fd.get(), reinterpret_cast<sockaddr*>(&storage), length) != 0) {
+  Fd fd = try_connect_to(to);
+  if (!fd)
     ADD_FAILURE() << "connect to " << to.host << " port " << to.port << ": "
                   << std::strerror(errno);
-    fd.reset();
-  }
   return fd;
 }
 

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <arpa/inet.h>
 #include <poll.h>
-#include <sys/socket.h>
 
 #include <array>
 #include <atomic>
-
 #include <condition_variable>
 #include <deque>
 #include <mutex>
 
+#include "landfall_test/loopback.hpp"
 #include "landfall_test/quota.hpp"
 #include "rig.hpp"
 #include "sender.hpp"
@@ -168,21 +166,14 @@ TEST_P(WakeUps, NoneIsLostInWait) {
 TEST_P(WakeUps, AHandOverWakesASleeper) {
   const int rounds = quota_or_soak(300, 20'000);
   LANDFALL_OPEN_RIG(rig, GetParam(), options());
-  const Fd listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  sockaddr_in any{};
-  any.sin_family = AF_INET;
-  any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof any;
-  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&any), sizeof any), 0);
-  ASSERT_EQ(::listen(listener.get(), 64), 0);
-  ASSERT_EQ(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&any), &length), 0);
-  const Address at{"127.0.0.1", ntohs(any.sin_port)};
+  const ListeningSocket listener;
+  ASSERT_TRUE(listener.socket);
   Receiver& receiver = rig->receiver();
   std::atomic<int> opened{0};
   std::thread giver{[&] {
     for (int i = 0; i < rounds; ++i) {
-      const Fd peer = connect_to(at);
-      Fd accepted{::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+      const Fd peer = connect_to(listener.address);
+      Fd accepted = listener.accept();
       ASSERT_TRUE(accepted);
       const Result<void> given = receiver.hand_over(accepted);
       ASSERT_TRUE(given) << given.error().describe();
