@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "command_table.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace landfall::cli {
@@ -26,9 +27,19 @@ constexpr OptionRow kOption{
     "option", "T.KEY=VALUE", "an option of transport T", "", "", Complete::nothing, "", true};
 constexpr OptionRow kInterface{"interface", "NAME", "network interface", "", ""};
 
+/// `rows`, and what every verb that opens a Group takes.
+template <std::size_t kRows>
+constexpr auto receiving(const std::array<OptionRow, kRows>& rows) {
+  constexpr std::array kMore{kMemory, kSize,      kTransport, kContract, kEngine,
+                             kOption, kInterface, kPlugin,    kJson,     kHelp};
+  std::array<OptionRow, kRows + kMore.size()> all{};
+  std::copy(kMore.begin(), kMore.end(), std::copy(rows.begin(), rows.end(), all.begin()));
+  return all;
+}
+
 constexpr std::array kInfo{kJson, kPlugin, kHelp};
 constexpr std::array kDoctor{kJson, kPlugin, kHelp};
-constexpr std::array kRecv{
+constexpr auto kRecv = receiving(std::array{
     OptionRow{"to", "FILE|DIR|-", "where the bytes go; - is standard output", "", "",
               Complete::file},
     OptionRow{"listen", "ADDR:PORT", "where to listen; port 0: the kernel picks one", "[::]:5201",
@@ -36,17 +47,7 @@ constexpr std::array kRecv{
     OptionRow{"port-file", "FILE", "write the port that it listens on into FILE", "", "",
               Complete::file},
     OptionRow{"once", "", "end after one transfer", "", ""},
-    OptionRow{"flows", "N", "connections that make up one transfer of a plain sender", "1", ""},
-    kMemory,
-    kSize,
-    kTransport,
-    kContract,
-    kEngine,
-    kOption,
-    kInterface,
-    kPlugin,
-    kJson,
-    kHelp};
+    OptionRow{"flows", "N", "connections that make up one transfer of a plain sender", "1", ""}});
 constexpr std::array kSend{
     OptionRow{"to", "ADDR:PORT", "the receiver", "", ""},
     OptionRow{"raw", "", "send nothing but the bytes, for any TCP receiver", "", ""},
@@ -55,18 +56,9 @@ constexpr std::array kSend{
     OptionRow{"finish-timeout", "SECONDS", "how long the receiver may take to finish", "60", ""},
     kJson,
     kHelp};
-constexpr std::array kBench{OptionRow{"seconds", "N", "how long to measure", "3", ""},
-                            OptionRow{"flows", "N", "connections that send at once", "1", ""},
-                            kMemory,
-                            kSize,
-                            kTransport,
-                            kContract,
-                            kEngine,
-                            kOption,
-                            kInterface,
-                            kPlugin,
-                            kJson,
-                            kHelp};
+constexpr auto kBench =
+    receiving(std::array{OptionRow{"seconds", "N", "how long to measure", "3", ""},
+                         OptionRow{"flows", "N", "connections that send at once", "1", ""}});
 constexpr std::array kExplain{kJson, kHelp};
 constexpr std::array kPlain{kHelp};
 

@@ -7,19 +7,28 @@
 #include "transport/queue_core.hpp"
 
 namespace landfall::detail {
+namespace {
+
+/// Does `flow` take one more land() or post()?
+Result<void> may_ask(const FlowImpl& flow, const char* op) {
+  if (flow.delivery != Delivery::demand) {
+    return Error{Errc::invalid_argument, op, ReasonCode::flow_is_streaming};
+  }
+  if (!flow.delivers() || flow.backend == nullptr) {
+    return Error{Errc::closed, op, ReasonCode::flow_ended};
+  }
+  if (flow.requests >= kDemandMax) {
+    return Error{Errc::limit_reached, op, ReasonCode::demand_queue_full};
+  }
+  return {};
+}
+
+}  // namespace
 
 Result<void> QueueCore::land(FlowImpl& flow, std::uint64_t most_bytes) {
   constexpr auto kOp = "Flow::land";
   if (most_bytes == 0) return Error{Errc::invalid_argument, kOp};
-  if (flow.delivery != Delivery::demand) {
-    return Error{Errc::invalid_argument, kOp, ReasonCode::flow_is_streaming};
-  }
-  if (!flow.delivers() || flow.backend == nullptr) {
-    return Error{Errc::closed, kOp, ReasonCode::flow_ended};
-  }
-  if (flow.requests >= kDemandMax) {
-    return Error{Errc::limit_reached, kOp, ReasonCode::demand_queue_full};
-  }
+  LANDFALL_CHECK(may_ask(flow, kOp));
   if (flow.demand) {
     flow.demand->requests.push_back(Demand{.target = nullptr, .length = most_bytes});
     ++flow.requests;
@@ -41,15 +50,7 @@ Result<void> QueueCore::post(FlowImpl& flow, const landfall_memory& into, std::u
   if (offset > into.size_bytes || length > into.size_bytes - offset) {
     return Error{Errc::invalid_argument, kOp, ReasonCode::range_outside};
   }
-  if (flow.delivery != Delivery::demand) {
-    return Error{Errc::invalid_argument, kOp, ReasonCode::flow_is_streaming};
-  }
-  if (!flow.delivers() || flow.backend == nullptr) {
-    return Error{Errc::closed, kOp, ReasonCode::flow_ended};
-  }
-  if (flow.requests >= kDemandMax) {
-    return Error{Errc::limit_reached, kOp, ReasonCode::demand_queue_full};
-  }
+  LANDFALL_CHECK(may_ask(flow, kOp));
   if (!flow.demand) {
     if (const landfall_errc code = ops_.post(queue_, flow.backend, &into, offset, length, tag);
         code != LANDFALL_ERRC_ok) {
