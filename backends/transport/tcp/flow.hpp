@@ -45,6 +45,9 @@ class RequestQueue {
   std::uint32_t first_ = 0, count_ = 0;
 };
 
+/// A stream that brought this much, fast, may be gathered.
+inline constexpr std::uint64_t kWindowGoal = 16u << 20;
+
 /// One connection. Small: there may be 10,000 of them, mostly idle. Aligned so that an engine can
 /// keep a few bits of its own in a pointer to it.
 struct alignas(16) Flow {
@@ -56,12 +59,18 @@ struct alignas(16) Flow {
       0;                          // what its smallest cells hold back beyond four times their bytes
   std::uint32_t lowat_bytes = 1;  // SO_RCVLOWAT
   std::int32_t file_flags = 0;    // of the socket when it came
+  // Streaming: how fast? Bytes since window_begin_ns; at window_goal of them the clock decides.
+  std::uint64_t window_bytes = 0;
+  std::uint64_t window_goal = kWindowGoal;
+  std::uint64_t window_begin_ns = 0;
+  std::uint64_t bytes_at_tick = 0;  // gathering: window_bytes a tick ago
 
   bool demand = false;
   bool paused = false;
   bool choked = false;  // too much excess: the kernel shall gather its bytes for a while
   bool ended = false;   // END_OF_STREAM or FAILED was told
   bool closing = false;
+  bool gathering = false;  // a bulk stream: the kernel wakes us for many bytes at once
 
   // The engines'.
   bool in_flight = false;   // io_uring: a receive is in the ring

@@ -93,7 +93,7 @@ class MiniCore {
     host_.event = [](void* ctx, const landfall_why* what) {
       static_cast<MiniCore*>(ctx)->events.push_back(*what);
     };
-    host_.now_ns = [](void*) -> std::uint64_t { return 0; };
+    host_.now_ns = [](void* ctx) { return static_cast<MiniCore*>(ctx)->now_ns; };
     host_.fault = [](void* ctx, const char* site) -> std::int32_t {
       auto& self = *static_cast<MiniCore*>(ctx);
       return self.setup_.fault ? self.setup_.fault(site) : 0;
@@ -275,6 +275,7 @@ class MiniCore {
   std::uint32_t armed = 0;
   bool starves = false;  // STARVED came, and FED not yet
   std::uint64_t sleeps = 0;
+  std::uint64_t now_ns = 0;  // what the transport takes for the time
   std::uint64_t moved_to_cells = 0;
 
   /// Writes what the socket takes; answers whether it took anything.

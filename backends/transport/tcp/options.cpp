@@ -10,7 +10,6 @@ namespace landfall::tcp {
 namespace {
 
 constexpr std::uint32_t kRingSlotsMax = 1024;
-constexpr std::uint32_t kGatherMax = 10'000;
 constexpr std::uint64_t kRcvbufMax = 1u << 30;
 
 bool read_engine(std::string_view value, Engine* ret_engine) {
@@ -41,7 +40,7 @@ bool read_number(std::string_view value, std::uint64_t least, std::uint64_t most
 bool read_one(std::string_view key, std::string_view value, Options* options) {
   if (key == "engine") return read_engine(value, &options->engine);
   if (key == "bundles") return read_switch(value, &options->bundles);
-  if (key == "gather") return read_number(value, 0, kGatherMax, &options->gather_us);
+  if (key == "gather") return read_switch(value, &options->gather);
   if (key == "ring") return read_number(value, 1, kRingSlotsMax, &options->ring_slots);
   if (key == "rcvbuf") return read_number(value, 1, kRcvbufMax, &options->rcvbuf_bytes);
   return false;
@@ -66,8 +65,8 @@ landfall_errc read_options(const char* text, Options* ret_options, landfall_why*
                           LANDFALL_REASON_option_not_understood, LANDFALL_ORIGIN_LANDFALL, 0,
                           "tcp does not understand the option '%.*s'",
                           static_cast<int>(line.size()), line.data()),
-        "use engine=auto|io_uring|recv, bundles=on|off, gather=0..%u, ring=1..%u or rcvbuf=BYTES",
-        kGatherMax, kRingSlotsMax);
+        "use engine=auto|io_uring|recv, bundles=on|off, gather=on|off, ring=1..%u or rcvbuf=BYTES",
+        kRingSlotsMax);
   }
   return LANDFALL_ERRC_ok;
 }

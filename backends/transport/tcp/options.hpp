@@ -12,7 +12,7 @@ enum class Engine : std::uint8_t { automatic, io_uring, recv };
 struct Options {
   Engine engine = Engine::automatic;
   bool bundles = true;
-  std::uint32_t gather_us = 0;
+  bool gather = true;
   std::uint32_t ring_slots = 0;    // 0: the queue's ring_slots, or our choice
   std::uint32_t rcvbuf_bytes = 0;  // 0: the kernel tunes it
 };

@@ -129,7 +129,7 @@ TEST_P(Pinned, ChokesAFlowOfSingleBytesAtOneSlot) {
 
 INSTANTIATE_TEST_SUITE_P(Engines, Pinned,
                          ::testing::Values("engine=recv\n", "engine=io_uring\n",
-                                           "engine=io_uring\nbundles=off\ngather=30\n"),
+                                           "engine=io_uring\nbundles=off\ngather=off\n"),
                          [](const auto& way) {
                            const std::string name = way.param;
                            return std::string{name.find("bundles") != std::string::npos ? "single"

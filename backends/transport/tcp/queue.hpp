@@ -4,6 +4,7 @@
 #include <deque>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "landfall/abi/authoring.hpp"
 #include "landfall/abi/backend.h"
@@ -12,6 +13,11 @@
 #include "tcp/slots.hpp"
 
 namespace landfall::tcp {
+
+/// How long a gathered tail may stand before it is looked at.
+inline constexpr std::uint64_t kTickNs = 1'000'000;
+// More flows cannot all be fast.
+inline constexpr std::size_t kGatheringMax = 64;
 
 /// What a queue is opened with, by its domain.
 struct QueueSetup {
@@ -88,6 +94,12 @@ class Queue {
   /// Sets how many bytes the kernel gathers before it wakes us, for what the flow asks now. False:
   /// the flow has failed.
   bool set_lowat(Flow& flow);
+  /// Does any flow gather? Then the engine calls tick() every kTickNs.
+  bool gathers() const noexcept { return !gathering_.empty(); }
+  /// A stream that stood still since the last tick gathers no longer: what it has is told now.
+  void tick();
+  /// There is no timer to tick with.
+  void stop_gathering();
   /// A closing flow may have become quiet.
   void finish_if_quiet(Flow& flow) noexcept;
   void unlist(Flow& flow) noexcept;
@@ -106,6 +118,12 @@ class Queue {
  private:
   landfall_record& emit(std::uint8_t kind);
   landfall_record& emit(std::uint8_t kind, Flow& flow);
+  void count_bytes(Flow& flow, std::uint32_t length) {
+    flow.window_bytes += length;
+    if (flow.window_bytes >= flow.window_goal && !flow.gathering) end_window(flow);
+  }
+  void end_window(Flow& flow);
+  void gather_no_more(Flow& flow) noexcept;
   void emit_data(Flow& flow, const SlotPool::Place& place, std::uint32_t length,
                  std::uint32_t reason);
   bool may_stay(std::uint32_t length) const noexcept;
@@ -120,6 +138,7 @@ class Queue {
   Flow* newest_ = nullptr;
   std::uint32_t flow_count_ = 0;
   std::uint32_t choked_ = 0;
+  std::vector<Flow*> gathering_;  // never more than it has room for
   std::uint64_t held_bytes_ = 0;  // in extents that are out
   bool told_dry_ = false;         // STARVED was told, and FED not yet
 };

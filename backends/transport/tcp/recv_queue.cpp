@@ -3,6 +3,7 @@
 // the slot that came back last.
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 
 #include <algorithm>
 #include <array>
@@ -59,8 +60,11 @@ class RecvQueue final : public Queue {
   landfall_errc look(int timeout_ms, bool* ret_control);
   std::uint64_t receive_from(Flow& flow);
   void feed_starved() noexcept;
+  void arm_tick() noexcept;
 
   Fd epoll_;
+  Fd tick_;  // timerfd(2), made when a flow first gathers
+  bool tick_armed_ = false;
   int control_fd_ = -1;
   std::array<epoll_event, 256> events_;
 };
@@ -96,6 +100,11 @@ landfall_errc RecvQueue::look(int timeout_ms, bool* ret_control) {
       *ret_control = true;
       continue;
     }
+    if (event.data.ptr == &tick_) {
+      tick_armed_ = false;
+      tick();
+      continue;
+    }
     Flow& flow = *static_cast<Flow*>(event.data.ptr);
     flow.readable = true;
     // With these a short read does not mean that the socket is empty.
@@ -103,6 +112,20 @@ landfall_errc RecvQueue::look(int timeout_ms, bool* ret_control) {
     run(flow);
   }
   return LANDFALL_ERRC_ok;
+}
+
+void RecvQueue::arm_tick() noexcept {
+  if (!gathers() || tick_armed_) return;
+  if (!tick_ && fault("timerfd_create") == 0) {
+    tick_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLET;  // never read: setting it again makes it unready
+    event.data.ptr = &tick_;
+    if (tick_ && ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, tick_.get(), &event) != 0) tick_.reset();
+  }
+  const itimerspec in{.it_interval = {}, .it_value = {0, kTickNs}};
+  tick_armed_ = tick_ && ::timerfd_settime(tick_.get(), 0, &in, nullptr) == 0;
+  if (!tick_armed_) stop_gathering();
 }
 
 landfall_errc RecvQueue::receive() {
@@ -134,6 +157,7 @@ landfall_errc RecvQueue::receive() {
     bytes += receive_from(flow);
     run(flow);
   }
+  arm_tick();
   return LANDFALL_ERRC_ok;
 }
 

@@ -4,35 +4,10 @@
 #include <random>
 
 #include "landfall_test/census.hpp"
-#include "tcp/mini_core.hpp"
+#include "tcp/each_engine.hpp"
 
 namespace landfall::tcp::test {
 namespace {
-
-struct Way {
-  const char* options;
-  bool use_wait_fd;
-};
-
-class Tcp : public ::testing::TestWithParam<Way> {
- protected:
-  /// Opens, or skips where this machine refuses io_uring.
-  std::unique_ptr<MiniCore> open(MiniCore::Setup setup = {}) {
-    setup.options = GetParam().options + setup.options;
-    setup.use_wait_fd = GetParam().use_wait_fd;
-    auto core = std::make_unique<MiniCore>(setup);
-    const landfall_errc code = core->open();
-    if (code == LANDFALL_ERRC_not_supported || code == LANDFALL_ERRC_permission_denied)
-      return nullptr;
-    EXPECT_EQ(code, LANDFALL_ERRC_ok) << core->why.text;
-    return core;
-  }
-};
-
-#define OPEN_OR_SKIP(name, ...)                                  \
-  auto name##_owner = open(__VA_ARGS__);                         \
-  if (!name##_owner) GTEST_SKIP() << "io_uring is refused here"; \
-  MiniCore& name = *name##_owner
 
 TEST_P(Tcp, DeliversAStreamByteForByte) {
   OPEN_OR_SKIP(core);
@@ -369,18 +344,7 @@ TEST_P(Tcp, LeaksNoDescriptor) {
   EXPECT_EQ(fds.leaked(), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, Tcp,
-                         ::testing::Values(Way{"engine=recv\n", false}, Way{"engine=recv\n", true},
-                                           Way{"engine=io_uring\n", false},
-                                           Way{"engine=io_uring\n", true},
-                                           Way{"engine=io_uring\nbundles=off\ngather=30\n", false}),
-                         [](const auto& way) {
-                           std::string name = way.param.options;
-                           name = name.find("bundles") != std::string::npos    ? "single"
-                                  : name.find("io_uring") != std::string::npos ? "io_uring"
-                                                                               : "recv";
-                           return name + (way.param.use_wait_fd ? "_wait_fd" : "");
-                         });
+INSTANTIATE_TEST_SUITE_P(Engines, Tcp, kEachEngine, name_of_way);
 
 }  // namespace
 }  // namespace landfall::tcp::test

@@ -24,11 +24,8 @@ constexpr std::uint32_t kCompletions = 4096;
 // extent has, the longer the ring, so that many small flows do not run dry at every turn.
 constexpr std::uint32_t kRingBytes = 512u << 10;
 constexpr std::uint32_t kRingSlots = 8;
-// So many bytes between two sleeps mean a bulk transfer: then a sleep may last a little longer
-// (option gather), so that each wake-up finds more. At 128 KiB a slow sender stayed below it, and
-// for that remained slow.
-constexpr std::uint32_t kBulkBytes = 32u << 10;
 constexpr std::uint32_t kRingSlotsMax = 256;
+__kernel_timespec kTickTime{.tv_sec = 0, .tv_nsec = kTickNs};
 
 }  // namespace
 
@@ -150,6 +147,15 @@ bool UringQueue::request_cancel(Flow& flow) noexcept {
 /// Slots for the kernel, and receives for the flows that have none.
 void UringQueue::prepare() {
   provide();
+  if (gathers() && !tick_armed_) {
+    if (io_uring_sqe* sqe = ring_.request(); sqe != nullptr) {
+      io_uring_prep_timeout(sqe, &kTickTime, 0, 0);
+      sqe->user_data = kTick;
+      tick_armed_ = true;
+    } else {
+      stop_gathering();
+    }
+  }
   while (!runnable_.empty()) {
     Flow& flow = *runnable_.front();
     if (!request_bytes(flow)) return;
@@ -169,7 +175,7 @@ void UringQueue::prepare() {
 
 bool UringQueue::is_due() noexcept {
   return ring_.has_unsubmitted() || !runnable_.empty() || ring_.kernel_wants_entry() ||
-         (is_starving() && (lent_ != 0 || pool_.free_slots() != 0));
+         (gathers() && !tick_armed_) || (is_starving() && (lent_ != 0 || pool_.free_slots() != 0));
 }
 
 landfall_errc UringQueue::enter() {
@@ -209,6 +215,10 @@ void UringQueue::on_completion(const UringCompletion& completion) {
     control_armed_ = false;
     return;
   }
+  if (completion.user_data == kTick) {
+    tick_armed_ = false;
+    return tick();
+  }
   if (completion.user_data == kCancel) return;
   Flow& flow = *flow_in(completion.user_data);
   const bool terminal = is_terminal(completion);
@@ -237,7 +247,6 @@ void UringQueue::on_receive(Flow& flow, const UringCompletion& completion) {
     // A bundle names its first buffer; the others follow it in the ring.
     std::uint32_t id = completion.flags >> IORING_CQE_BUFFER_SHIFT;
     auto left = static_cast<std::uint32_t>(std::max(completion.result, 0));
-    bytes_awake_ += left;
     do {
       const std::uint32_t slot = lent_slot_[id++ & ring_.buffer_mask()];
       --lent_;
@@ -327,10 +336,7 @@ landfall_errc UringQueue::wait(int control_fd, std::uint64_t timeout_ns,
       control_armed_ = true;
     }
   }
-  const bool bulk = bytes_awake_ >= kBulkBytes && setup_.options.gather_us != 0;
-  bytes_awake_ = 0;
-  const int code = bulk ? ring_.enter_and_gather(timeout_ns, setup_.options.gather_us)
-                        : ring_.enter_and_wait(timeout_ns);
+  const int code = ring_.enter_and_wait(timeout_ns);
   if (control_armed_ && ring_.completion_waits(kControl)) *ret_control = 1;
   if (code >= 0 || code == -ETIME || code == -EINTR || code == -EAGAIN || code == -EBUSY)
     return LANDFALL_ERRC_ok;

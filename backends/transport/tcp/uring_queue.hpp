@@ -17,6 +17,7 @@ inline constexpr std::uint64_t kPost = 1;
 inline constexpr std::uint64_t kKindMask = 15;
 inline constexpr std::uint64_t kControl = 2;
 inline constexpr std::uint64_t kCancel = 3;
+inline constexpr std::uint64_t kTick = 4;
 
 /// A completion that was taken out of the ring.
 struct UringCompletion {
@@ -74,10 +75,10 @@ class UringQueue final : public Queue {
   std::uint32_t lent_ = 0;                // slots in the provided ring
   std::vector<std::uint32_t> lent_slot_;  // by buffer id
   std::uint32_t extent_sum_ = 0;          // sixteen times the moving average of an extent's bytes
-  std::uint64_t bytes_awake_ = 0;         // received since the last sleep
   std::uint32_t singles_ = 0;             // land() and post() receives in flight
   std::deque<UringCompletion> stash_;     // taken out of the ring while waiting for another one
   bool control_armed_ = false;
+  bool tick_armed_ = false;
   Fd event_fd_;
   bool no_event_fd_ = false;
 };

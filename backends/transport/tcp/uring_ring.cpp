@@ -158,25 +158,11 @@ int UringRing::enter() noexcept {
 
 int UringRing::enter_and_wait(std::uint64_t timeout_ns) noexcept {
   if (const int number = fault("io_uring_enter"); number != 0) return -number;
+  // Without an end no timer is set: that alone costs microseconds in a virtual machine.
+  if (timeout_ns == UINT64_MAX) return io_uring_submit_and_wait(&ring_, 1);
   __kernel_timespec time = timespec_of(timeout_ns);
   io_uring_cqe* first = nullptr;
   return io_uring_submit_and_wait_timeout(&ring_, &first, 1, &time, nullptr);
-}
-
-int UringRing::enter_and_gather(std::uint64_t timeout_ns, std::uint32_t gather_us) noexcept {
-  // What is to be submitted has found its bytes already: no reason to wait for more.
-  if (!can_gather() || has_unsubmitted() || has_completion()) return enter_and_wait(timeout_ns);
-  if (const int number = fault("io_uring_enter"); number != 0) return -number;
-  constexpr unsigned kEnough = 16;
-  const __kernel_timespec time = timespec_of(timeout_ns);
-  const WaitArgument argument{.sigmask = 0,
-                              .sigmask_bytes = 0,
-                              .min_wait_usec = gather_us,
-                              .timeout = reinterpret_cast<std::uint64_t>(&time)};
-  const long code =
-      ::syscall(__NR_io_uring_enter, ring_.ring_fd, 0, kEnough,
-                IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &argument, sizeof argument);
-  return code < 0 ? -errno : static_cast<int>(code);
 }
 
 bool UringRing::completion_waits(std::uint64_t user_data) noexcept {

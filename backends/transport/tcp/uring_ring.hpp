@@ -23,7 +23,6 @@ class UringRing {
   landfall_errc open(const landfall_host* host, std::uint32_t entries, std::uint32_t completions,
                      std::uint32_t buffers, landfall_why* why);
   bool is_open() const noexcept { return open_; }
-  bool can_gather() const noexcept { return (ring_.features & IORING_FEAT_MIN_TIMEOUT) != 0; }
   bool has_bundles() const noexcept { return (ring_.features & IORING_FEAT_RECVSEND_BUNDLE) != 0; }
 
   int enable() noexcept;
@@ -39,8 +38,6 @@ class UringRing {
   int enter() noexcept;
   /// Submits, and sleeps until there is a completion or the time is over (-ETIME).
   int enter_and_wait(std::uint64_t timeout_ns) noexcept;
-  /// The same, but for a few completions, or `gather_us` and then one: each wake-up brings more.
-  int enter_and_gather(std::uint64_t timeout_ns, std::uint32_t gather_us) noexcept;
 
   bool has_completion() noexcept { return io_uring_cq_ready(&ring_) != 0; }
   /// The oldest completion; nullptr: none. Valid until done_with_one().

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Goal: a bulk stream is gathered, a slow one is not, and no byte of either waits for others.
+#include "tcp/each_engine.hpp"
+
+namespace landfall::tcp::test {
+namespace {
+
+int lowat_of(const Fd& socket) {
+  int bytes = 0;
+  socklen_t length = sizeof bytes;
+  ::getsockopt(socket.get(), SOL_SOCKET, SO_RCVLOWAT, &bytes, &length);
+  return bytes;
+}
+
+/// Adds a flow; the test keeps a duplicate of its socket.
+Stream& add_seen(MiniCore& core, Fd* ret_socket) {
+  auto [ours, peer] = tcp_pair();
+  *ret_socket = Fd{::dup(ours.get())};
+  core.streams.push_back(std::make_unique<Stream>());
+  Stream& stream = *core.streams.back();
+  stream.seed = core.streams.size();
+  stream.peer = std::move(peer);
+  EXPECT_EQ(core.attach(stream, ours.release(), false), LANDFALL_ERRC_ok);
+  return stream;
+}
+
+class Gather : public Tcp {
+ protected:
+  const bool may_gather = std::string{GetParam().options}.find("gather=off") == std::string::npos;
+};
+
+// A bulk stream wakes us for many bytes at once; what stands behind them comes all the same, and
+// whoever was caught with a tail must bring more before the next time.
+TEST_P(Gather, GathersABulkStreamAndDeliversItsTail) {
+  OPEN_OR_SKIP(core);
+  Fd socket;
+  Stream& stream = add_seen(core, &socket);
+  int most = 1;
+  const auto all_came = [&] {
+    if (stream.got < stream.to_send) most = std::max(most, lowat_of(socket));
+    return stream.got == stream.to_send;
+  };
+  stream.to_send = (24u << 20) + 5;
+  ASSERT_TRUE(core.run_until(all_came));
+  EXPECT_EQ(most > 1, may_gather);
+  EXPECT_TRUE(core.run_until([&] { return lowat_of(socket) == 1; }));  // with nothing left, too
+  for (int i = 0; i < 10; ++i) {
+    ++stream.to_send;
+    ASSERT_TRUE(core.run_until(all_came)) << i;
+  }
+  most = 1;
+  stream.to_send += 24u << 20;  // not twice the first goal
+  ASSERT_TRUE(core.run_until(all_came));
+  EXPECT_EQ(most, 1);
+  stream.to_send += 24u << 20;
+  stream.finish = true;
+  ASSERT_TRUE(core.run_until([&] { return stream.ends == 1; }));
+  EXPECT_EQ(stream.got, stream.to_send);
+}
+
+TEST_P(Gather, DoesNotGatherASlowStream) {
+  OPEN_OR_SKIP(core);
+  Fd socket;
+  Stream& stream = add_seen(core, &socket);
+  stream.to_send = 40u << 20;
+  ASSERT_TRUE(core.run_until([&] {
+    core.now_ns += 10'000'000;
+    EXPECT_EQ(lowat_of(socket), 1);
+    return stream.got == stream.to_send;
+  }));
+}
+
+TEST_P(Gather, GivesAGatheringSocketBackAsItCame) {
+  OPEN_OR_SKIP(core);
+  Fd socket;
+  Stream& stream = add_seen(core, &socket);
+  stream.to_send = 1u << 30;
+  ASSERT_TRUE(core.run_until(
+      [&] { return stream.got > 20u << 20 && (lowat_of(socket) > 1) == may_gather; }));
+  const std::uint64_t all = stream.to_send = stream.sent;
+  ASSERT_TRUE(core.run_until([&] { return stream.got == all; }));
+  std::int32_t fd = -1;
+  ASSERT_EQ(core.ops().detach(core.queue(), stream.flow, &fd, &core.why), LANDFALL_ERRC_ok);
+  const Fd back{fd};
+  stream.closed = 1;
+  EXPECT_EQ(lowat_of(socket), 1);
+}
+
+// Goal: a paused flow wakes nobody every millisecond, and goes on afterwards.
+TEST_P(Gather, EndsWhileAFlowIsPaused) {
+  OPEN_OR_SKIP(core);
+  Fd socket;
+  Stream& stream = add_seen(core, &socket);
+  stream.to_send = 1u << 30;
+  ASSERT_TRUE(core.run_until(
+      [&] { return stream.got > 20u << 20 && (lowat_of(socket) > 1) == may_gather; }));
+  ASSERT_EQ(core.ops().flow_pause(core.queue(), stream.flow, 1), LANDFALL_ERRC_ok);
+  while (core.step(stream)) {
+  }
+  ASSERT_TRUE(core.run_until([&] { return lowat_of(socket) == 1; }));
+  stream.to_send = stream.sent;
+  ASSERT_EQ(core.ops().flow_pause(core.queue(), stream.flow, 0), LANDFALL_ERRC_ok);
+  ASSERT_TRUE(core.run_until([&] { return stream.got == stream.to_send; }));
+}
+
+// Goal: without a timer there is no gathering, and nothing is lost.
+TEST_P(Gather, IsLeftOffWithoutATimer) {
+  OPEN_OR_SKIP(core, {.fault = [](const char* site) {
+                 return std::string{site} == "timerfd_create" ? EMFILE : 0;
+               }});
+  Fd socket;
+  Stream& stream = add_seen(core, &socket);
+  stream.to_send = (24u << 20) + 5;
+  ASSERT_TRUE(core.run_until([&] { return stream.got == stream.to_send; }));
+  stream.finish = true;
+  ASSERT_TRUE(core.run_until([&] { return stream.ends == 1; }));
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, Gather, kEachEngine, name_of_way);
+
+}  // namespace
+}  // namespace landfall::tcp::test
