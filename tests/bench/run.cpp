@@ -180,6 +180,11 @@ struct Bench {
     return {bin + "/bench_sender", "bytes=" + std::to_string(bytes + bytes / 8),
             "flows=" + std::to_string(flows), "burst=" + std::to_string(burst)};
   }
+  Command splicer() const {
+    Command command = sender();
+    command.push_back("splice=1");
+    return command;
+  }
   Row loop(const std::string& name, const std::string& loop_name, const std::string& mode,
            double throughput_goal, double cpu_goal) const {
     return {name,
@@ -200,15 +205,23 @@ struct Bench {
             goal,
             0};
   }
+  /// Each tool with its own sender: ours refers to its pages, and in the rows without a goal
+  /// copies.
   Row against(const std::string& tool, const std::string& mode, double cpu_goal,
               const std::string& way = "") const {
     Command command{scripts + "/" + tool, std::to_string(bytes)};
     if (!way.empty()) command.push_back(way);
     return {way.empty() ? tool : tool + " " + way,
             {tool, command},
-            {"landfall " + mode, receiver(mode), sender()},
+            {"landfall " + mode + ", splice", receiver(mode), splicer()},
             1.2,
             cpu_goal};
+  }
+  Row with_send(Row row, const std::string& mode) const {
+    row.name += "; send()";
+    row.landfall = {"landfall " + mode + ", send", receiver(mode), sender()};
+    row.throughput_goal = row.cpu_goal = 0;
+    return row;
   }
 
   std::vector<Row> rows() const {
@@ -222,8 +235,11 @@ struct Bench {
             flows(10'000, 0, 0.95),
             flows(10'000, 100, 0.95),
             against("iperf3", "prompt", 0),
+            with_send(against("iperf3", "prompt", 0), "prompt"),
             against("ucx", "post", 0.6),
+            with_send(against("ucx", "post", 0), "post"),
             against("libfabric", "post", 0.5, "fi_msg_bw"),
+            with_send(against("libfabric", "post", 0, "fi_msg_bw"), "post"),
             against("libfabric", "post", 0.5, "fi_rdm_tagged_bw")};
   }
 

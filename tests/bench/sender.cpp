@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sender of every row: port=N bytes=N [flows=N] [burst=N]. Connects, waits for a line on
-// standard input, sends.
-//   one flow       1 MiB at a time
+// The sender of every row: port=N bytes=N [flows=N] [burst=N] [splice=1]. Connects, waits for a
+// line on standard input, sends.
+//   one flow       1 MiB at a time; splice: without a copy, as one sends what will not change
 //   several flows  in turn, 16 KiB each; burst: of `flows`, `burst` neighbours at once send 256 KiB
 //                  each, then the next ones
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 
 #include "harness.hpp"
 
@@ -43,6 +45,26 @@ void send_stream(int fd, const char* data, std::uint64_t bytes) {
         ::send(fd, data, std::min<std::uint64_t>(bytes, bench::kMessage), MSG_NOSIGNAL);
     check(sent);
     bytes -= static_cast<std::uint64_t>(sent);
+  }
+}
+
+/// The kernel takes references to the pages, where send() copies them: vmsplice(2) and splice(2).
+/// Who sends so may not change the bytes before the peer has acknowledged them.
+void splice_stream(int fd, const char* data, std::uint64_t bytes) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0 || ::fcntl(ends[1], F_SETPIPE_SZ, bench::kMessage) < 0)
+    bench::die("pipe");
+  while (bytes > 0) {
+    iovec message{const_cast<char*>(data), std::min<std::uint64_t>(bytes, bench::kMessage)};
+    ssize_t left = ::vmsplice(ends[1], &message, 1, 0);
+    if (left <= 0) bench::die("vmsplice");
+    bytes -= static_cast<std::uint64_t>(left);
+    while (left > 0) {
+      const ssize_t sent =
+          ::splice(ends[0], nullptr, fd, nullptr, static_cast<std::size_t>(left), 0);
+      check(sent);
+      left -= sent;
+    }
   }
 }
 
@@ -85,7 +107,10 @@ int main(int count, char** values) {
         connect_to(static_cast<std::uint16_t>(arguments.number("port", 0)), flows > 1));
   }
   if (std::getchar() == EOF) return 1;
-  if (flows == 1) {
+  if (flows == 1 && arguments.number("splice", 0) != 0) {
+    ::signal(SIGPIPE, SIG_IGN);
+    splice_stream(sockets[0], data, bytes);
+  } else if (flows == 1) {
     send_stream(sockets[0], data, bytes);
   } else if (burst == 0) {
     send_round(sockets, 0, flows, (bytes + flows - 1) / flows, data);
