@@ -94,7 +94,7 @@ int send_stream(const char* host, const char* port, std::uint64_t bytes) {
   const int fd = ::socket(found->ai_family, SOCK_STREAM, 0);
   if (::connect(fd, found->ai_addr, found->ai_addrlen) != 0) return fail("connect");
   ::freeaddrinfo(found);
-  // Full segments only: a window that is no multiple of one would cut them.
+  // Full segments only, as long as the socket's buffer has room.
   const int on = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
   // The stream repeats in nothing, so its words are made as they are sent.
