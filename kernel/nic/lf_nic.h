@@ -15,9 +15,9 @@
 #include <linux/mutex.h>
 #include <linux/platform_device.h>
 #include <linux/skbuff.h>
-#include <linux/u64_stats_sync.h>
 
 #include "compat.h"
+#include "stats.h"
 
 #define LF_NAME			"landfall_nic"
 #define LF_MAX_PAIRS		16
@@ -34,8 +34,6 @@
 #define LF_TX_FIFO_NS		(20 * NSEC_PER_MSEC)	/* on a wire with a rate */
 #define LF_RETRY_NS		(2 * NSEC_PER_MSEC)	/* until an empty pool is asked again */
 #define LF_WIRE_OVERHEAD	24	/* preamble 8, frame check sequence 4, gap 12 */
-
-struct lf_port;
 
 /* Parameters of the module, checked by lf_init(). */
 extern unsigned int lf_queues;
@@ -163,57 +161,6 @@ struct lf_gro {
 	u8		l3;
 };
 
-enum lf_rx_counter {
-	LF_RX_PACKETS,	/* on the wire */
-	LF_RX_BYTES,
-	LF_RX_PAYLOAD_PROVIDER,	/* payload bytes, by where they went */
-	LF_RX_PAYLOAD_PAGE,
-	LF_RX_PAYLOAD_LINEAR,
-	LF_RX_DROP_NO_BUFFER,	/* ring and pool are empty */
-	LF_RX_DROP_OVERRUN,	/* no pause frames, ring full */
-	LF_RX_PAUSE,	/* pause frames, in their place */
-	LF_RX_DROP_RULE,	/* a rule says so */
-	LF_RX_DROP_CSUM,	/* wrong, and behind the NIC nobody could tell */
-	LF_RX_DROP_NO_SKB,
-	LF_RX_ALLOC_FAIL,	/* the pool had no buffer */
-	LF_RX_UNREACHABLE,	/* it had one that the CPU cannot write */
-	LF_RX_CSUM_PARTIAL,
-	LF_RX_CSUM_UNNECESSARY,
-	LF_RX_CSUM_NONE,
-	LF_RX_CSUM_BAD,
-	LF_RX_GRO_PACKETS,	/* merged */
-	LF_RX_GRO_BYTES,
-	LF_RX_GRO_WIRE_PACKETS,
-	LF_RX_GRO_WIRE_BYTES,
-	LF_RX_COUNTERS,
-};
-
-enum lf_tx_counter {
-	LF_TX_PACKETS,
-	LF_TX_BYTES,
-	LF_TX_DROPS,
-	LF_TX_CSUM_NONE,
-	LF_TX_NEEDS_CSUM,
-	LF_TX_GSO_PACKETS,
-	LF_TX_GSO_BYTES,
-	LF_TX_GSO_WIRE_PACKETS,
-	LF_TX_GSO_WIRE_BYTES,
-	LF_TX_NETMEM_BYTES,
-	LF_TX_STOP,
-	LF_TX_WAKE,
-	LF_TX_COUNTERS,
-};
-
-struct lf_rx_stats {
-	struct u64_stats_sync	sync;
-	u64_stats_t		count[LF_RX_COUNTERS];
-};
-
-struct lf_tx_stats {
-	struct u64_stats_sync	sync;
-	u64_stats_t		count[LF_TX_COUNTERS];
-};
-
 struct lf_rxq {
 	struct napi_struct	napi;
 	struct lf_port		*port;
@@ -336,6 +283,10 @@ bool lf_rss_fits(struct lf_port *port, unsigned int channels);
 u32 lf_rss_max_queue(struct lf_port *port, u32 context);
 void lf_classify(struct lf_port *port, const struct lf_flow *flow, struct lf_target *target);
 
+/* match.c */
+bool lf_matches(const struct lf_match *match, const struct lf_flow *flow);
+int lf_match_from_spec(const struct ethtool_rx_flow_spec *fs, struct lf_match *match);
+
 /* rules.c */
 const struct lf_match *lf_rules_lookup(struct lf_port *port, const struct lf_flow *flow);
 int lf_rules_init(struct lf_port *port);
@@ -364,28 +315,6 @@ int lf_hash_fields_set(struct lf_port *port, u32 flow_type, u64 fields);
 
 /* ethtool.c */
 extern const struct ethtool_ops lf_ethtool_ops;
-
-/* stats.c */
-extern const struct netdev_stat_ops lf_stat_ops;
-void lf_get_stats64(struct net_device *dev, struct rtnl_link_stats64 *stats);
-int lf_stats_count(struct lf_port *port);
-void lf_stats_strings(struct lf_port *port, u8 *data);
-void lf_stats_values(struct lf_port *port, u64 *data);
-u64 lf_stats_rx_total(struct lf_port *port, enum lf_rx_counter which);
-
-static inline void lf_rx_add(struct lf_rx_stats *stats, enum lf_rx_counter which, u64 n)
-{
-	u64_stats_update_begin(&stats->sync);
-	u64_stats_add(&stats->count[which], n);
-	u64_stats_update_end(&stats->sync);
-}
-
-static inline void lf_tx_add(struct lf_tx_stats *stats, enum lf_tx_counter which, u64 n)
-{
-	u64_stats_update_begin(&stats->sync);
-	u64_stats_add(&stats->count[which], n);
-	u64_stats_update_end(&stats->sync);
-}
 
 /* fault.c */
 void lf_fault_files(struct lf_slot *slot);
