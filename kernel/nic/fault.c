@@ -233,4 +233,5 @@ void lf_fault_files(struct lf_slot *slot)
 	debugfs_create_file("rings", 0400, slot->dir, slot, &lf_rings_fops);
 	debugfs_create_file("classify", 0600, slot->dir, slot, &lf_classify_fops);
 	debugfs_create_u32("rate_mbit", 0600, slot->dir, &slot->rate_mbit);
+	debugfs_create_u64("wire_idle_ns", 0400, slot->dir, &slot->wire_idle_ns);
 }

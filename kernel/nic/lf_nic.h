@@ -32,6 +32,7 @@
 #define LF_HDS_THRESH_MAX	4096
 #define LF_COPYBREAK		256	/* without header split: short frames are copied */
 #define LF_TX_FIFO_NS		(20 * NSEC_PER_MSEC)	/* on a wire with a rate */
+#define LF_WIRE_LATE_NS		(4 * NSEC_PER_MSEC)	/* of a sender: the wire's gap is made up */
 #define LF_RETRY_NS		(2 * NSEC_PER_MSEC)	/* until an empty pool is asked again */
 #define LF_WIRE_OVERHEAD	24	/* preamble 8, frame check sequence 4, gap 12 */
 
@@ -69,8 +70,9 @@ struct lf_slot {
 
 	/* What this slot's port sends. */
 	u32			rate_mbit;	/* 0: as fast as it goes */
-	spinlock_t		wire_lock;	/* protects wire_free_ns */
+	spinlock_t		wire_lock;	/* protects the two below */
 	u64			wire_free_ns;
+	u64			wire_idle_ns;	/* without a frame to carry, while it had a rate */
 	atomic_t		tx_ring;
 	atomic_t		*tx_inflight;	/* by TX queue: frames not yet received */
 
@@ -112,6 +114,7 @@ struct lf_wire_cb {
 	u8	l3;
 	u8	l4;
 	bool	l4_hash;
+	bool	left;		/* the host, for the NIC's memory: the socket may send more */
 };
 
 static inline struct lf_wire_cb *lf_wire_cb(struct sk_buff *skb)
@@ -249,6 +252,7 @@ void lf_source_copy(struct lf_source *src, u8 *to, u32 len);
 void *lf_netmem_va(struct device *dev, netmem_ref netmem);
 
 /* xmit.c */
+void lf_leave_host(struct sk_buff *skb, u64 now);
 netdev_tx_t lf_start_xmit(struct sk_buff *skb, struct net_device *dev);
 void lf_xmit_done(struct lf_rxq *rxq, struct sk_buff *skb, int budget);
 

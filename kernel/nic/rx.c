@@ -241,16 +241,35 @@ static void lf_receive(struct lf_rxq *rxq, struct sk_buff *wire)
 		lf_receive_split(rxq, &seg, offset);
 }
 
+static void lf_take_wire(struct lf_rxq *rxq)
+{
+	unsigned long flags;
+
+	if (skb_queue_empty_lockless(&rxq->wire))
+		return;
+	spin_lock_irqsave(&rxq->wire.lock, flags);
+	skb_queue_splice_tail_init(&rxq->wire, &rxq->arrived);
+	spin_unlock_irqrestore(&rxq->wire.lock, flags);
+}
+
 static struct sk_buff *lf_next_frame(struct lf_rxq *rxq)
 {
-	if (skb_queue_empty(&rxq->arrived) && !skb_queue_empty_lockless(&rxq->wire)) {
-		unsigned long flags;
-
-		spin_lock_irqsave(&rxq->wire.lock, flags);
-		skb_queue_splice_tail_init(&rxq->wire, &rxq->arrived);
-		spin_unlock_irqrestore(&rxq->wire.lock, flags);
-	}
+	if (skb_queue_empty(&rxq->arrived))
+		lf_take_wire(rxq);
 	return skb_peek(&rxq->arrived);
+}
+
+/* What was behind the end of the sending NIC's memory may be in it by now. */
+static void lf_advance(struct lf_rxq *rxq, u64 now)
+{
+	struct sk_buff *skb;
+
+	lf_take_wire(rxq);
+	skb_queue_reverse_walk(&rxq->arrived, skb) {
+		if (lf_wire_cb(skb)->left)
+			return;
+		lf_leave_host(skb, now);
+	}
 }
 
 /* On a wire with a rate: has the last bit of the next segment come in? */
@@ -267,6 +286,7 @@ static bool lf_frame_due(struct lf_rxq *rxq, struct sk_buff *skb, u64 *now)
 	*now = ktime_get_ns();
 	if (due <= *now)
 		return true;
+	lf_advance(rxq, *now);
 	hrtimer_start(&rxq->timer,
 		      ns_to_ktime(due + READ_ONCE(rxq->port->slot->rx_usecs) * NSEC_PER_USEC),
 		      HRTIMER_MODE_ABS);

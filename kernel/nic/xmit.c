@@ -17,6 +17,20 @@ static u32 lf_wire_bytes(const struct sk_buff *skb, u32 hdr_len, u32 segs)
 	return bytes + (segs - 1) * hdr_len + segs * LF_WIRE_OVERHEAD;
 }
 
+/*
+ * What fits into the NIC's own memory has left the host, so its socket may send more. Otherwise a
+ * sender that is late for once, as emulated CPUs are, leaves the wire idle.
+ */
+void lf_leave_host(struct sk_buff *skb, u64 now)
+{
+	struct lf_wire_cb *cb = lf_wire_cb(skb);
+
+	if (cb->start_ns >= now + LF_TX_FIFO_NS)
+		return;
+	cb->left = true;
+	skb_orphan(skb);
+}
+
 /* Reserves the wire for a frame. Frames of all queues of a port leave one after the other. */
 static void lf_wire_reserve(struct lf_slot *slot, struct sk_buff *skb, u32 hdr_len)
 {
@@ -26,6 +40,8 @@ static void lf_wire_reserve(struct lf_slot *slot, struct sk_buff *skb, u32 hdr_l
 
 	if (!mbit) {
 		cb->start_ns = 0;
+		if (READ_ONCE(slot->wire_free_ns))
+			WRITE_ONCE(slot->wire_free_ns, 0);
 		return;
 	}
 	duration = div_u64(lf_wire_bytes(skb, hdr_len, cb->segs) * 8000ULL, mbit);
@@ -33,16 +49,17 @@ static void lf_wire_reserve(struct lf_slot *slot, struct sk_buff *skb, u32 hdr_l
 
 	now = ktime_get_ns();
 	spin_lock(&slot->wire_lock);
-	cb->start_ns = max(now, slot->wire_free_ns);
+	/* Up to a tick of the scheduler is no gap: a CPU that is emulated is late by as much. */
+	if (now > slot->wire_free_ns + LF_WIRE_LATE_NS) {
+		if (slot->wire_free_ns)
+			slot->wire_idle_ns += now - slot->wire_free_ns;
+		slot->wire_free_ns = now;
+	}
+	cb->start_ns = slot->wire_free_ns;
 	slot->wire_free_ns = cb->start_ns + duration;
 	spin_unlock(&slot->wire_lock);
 
-	/*
-	 * What fits into the NIC's own memory has left the host, so its socket may send more.
-	 * Otherwise a sender that is late for once, as emulated CPUs are, leaves the wire idle.
-	 */
-	if (cb->start_ns - now < LF_TX_FIFO_NS)
-		skb_orphan(skb);
+	lf_leave_host(skb, now);
 }
 
 static void lf_tx_count(struct lf_tx_stats *stats, struct sk_buff *skb, u32 segs, u32 hdr_len)
