@@ -37,15 +37,16 @@ bench:  ## measure against loops and other tools, JSON in build/bench; QUICK=1: 
 fuzz:  ## run every fuzz target for SECONDS (60)
 	@tests/fuzz/run $(SECONDS)
 
-soak:  ## the long form of the tests that CI runs a quota of; by hand, an hour and more
-	@$(setup) test
+soak:  ## the long form of the tests that CI runs a quota of; by hand, two hours and more
+	@$(setup) test lab
 	cmake --preset dev
 	cmake --build --preset dev -j $(JOBS)
 	tests/system/soak build/dev $(SECONDS)
+	tests/lab/soak build/dev
 
 lab: lab-test  ## run the lab tests in a VM with a kernel that has devmem TCP and zcrx
 
-lab-test:  ## the same, only the tests that match T
+lab-test:  ## the same, only the tests that match T; LANDFALL_LAB_KERNEL=6.12 for another kernel
 	@$(setup) test lab
 	cmake --preset dev
 	cmake --build --preset dev -j $(JOBS) --target lab_programs

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Goal: with all faults at once every byte that arrives is right and the kernel stays well; each fault
 # happens more than 100 times. usage: chaos.sh NIC_TOOL [SECONDS [BYTES]]
-# It ends after SECONDS when also BYTES were delivered.
+# It ends after SECONDS (60, in a soak 600) when also BYTES (1 GiB) were delivered.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
-seconds=${2:-60} bytes=${3:-1073741824}
+quota=60
+[ -z "${LANDFALL_SOAK-}" ] || quota=600
+seconds=${2:-$quota} bytes=${3:-1073741824}
 load pairs=2 queues=4 mtu=4148 ring=512
 "$tool" hds lf0 on
 ethtool -X lf0 equal 2
