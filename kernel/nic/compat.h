@@ -101,4 +101,15 @@ static inline bool lf_queue_wants_provider(struct net_device *dev, unsigned int 
 	return rxq->mp_params.mp_priv;
 }
 
+/* Does any queue? Newer kernels ask themselves. */
+static inline bool lf_wants_provider(struct net_device *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->real_num_rx_queues; i++)
+		if (lf_queue_wants_provider(dev, i))
+			return true;
+	return false;
+}
+
 #endif /* LF_COMPAT_H */

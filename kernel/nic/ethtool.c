@@ -35,6 +35,13 @@ static int lf_set_ringparam(struct net_device *dev, struct ethtool_ringparam *ri
 		NL_SET_ERR_MSG(extack, "a ring has at least 16 descriptors");
 		return -EINVAL;
 	}
+#ifndef LF_HAVE_NETDEV_CONFIG
+	if (kernel_ring->tcp_data_split != ETHTOOL_TCP_DATA_SPLIT_ENABLED &&
+	    lf_wants_provider(dev)) {
+		NL_SET_ERR_MSG(extack, "a queue with a memory provider needs header split");
+		return -EINVAL;
+	}
+#endif
 	err = lf_set_ring(port, ring->rx_pending);
 	if (err)
 		return err;

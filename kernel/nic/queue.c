@@ -53,8 +53,7 @@ int lf_rx_mem_init(struct lf_port *port, struct lf_rx_mem *mem, unsigned int idx
 		   u32 ring, u32 buf_bytes)
 {
 	struct page_pool_params params = {
-		.flags = PP_FLAG_DMA_MAP | PP_FLAG_DMA_SYNC_DEV |
-			 PP_FLAG_ALLOW_UNREADABLE_NETMEM,
+		.flags = PP_FLAG_DMA_MAP | PP_FLAG_DMA_SYNC_DEV,
 		.order = get_order(buf_bytes),
 		.pool_size = ring,
 		.nid = NUMA_NO_NODE,
@@ -64,6 +63,10 @@ int lf_rx_mem_init(struct lf_port *port, struct lf_rx_mem *mem, unsigned int idx
 		.dma_dir = DMA_FROM_DEVICE,
 		.max_len = buf_bytes,
 	};
+
+	/* Headers must stay readable. 6.12 leaves it to the driver to refuse a provider. */
+	if (lf_hds_enabled(port->dev, port->hds))
+		params.flags |= PP_FLAG_ALLOW_UNREADABLE_NETMEM;
 
 	memset(mem, 0, sizeof(*mem));
 	mem->ring = kvcalloc(ring, sizeof(*mem->ring), GFP_KERNEL);
