@@ -7,8 +7,8 @@ setup := sdk/cmake/setup
 FILE ?=
 PREFIX ?= /usr/local
 
-.PHONY: all build test demo bench fuzz soak lab lab-test lab-selftests lab-shell install package \
-  format tidy clean help
+.PHONY: all build test demo bench fuzz soak coverage lab lab-test lab-selftests lab-shell install \
+  package format tidy clean help
 all: build
 
 build:  ## build library and tools (build/release)
@@ -43,6 +43,16 @@ soak:  ## the long form of the tests that CI runs a quota of; by hand, two hours
 	cmake --build --preset dev -j $(JOBS)
 	tests/system/soak build/dev $(SECONDS)
 	tests/lab/soak build/dev
+
+coverage:  ## run all tests with counters: a summary, and build/coverage/report/index.html
+	@$(setup) coverage
+	cmake --preset coverage
+	cmake --build --preset coverage -j $(JOBS)
+	find build/coverage -name '*.gcda' -delete
+	ctest --preset coverage -j $(JOBS)
+	mkdir -p build/coverage/report
+	gcovr --print-summary --html-details build/coverage/report/index.html -f sdk/ -f backends/ \
+	  -e '.*_(test|fuzz)\.cpp' -o build/coverage/report/list.txt build/coverage
 
 lab: lab-test  ## run the lab tests in a VM with a kernel that has devmem TCP and zcrx
 
