@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "landfall/abi/transport_authoring.hpp"
 #include "landfall/base/limits.hpp"
 
 namespace landfall::tcp {
@@ -221,12 +222,10 @@ landfall_errc Queue::attach(int fd, const landfall_flow_spec& spec, Flow** ret_f
   socklen_t length = sizeof protocol;
   if (::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) != 0 ||
       (protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP)) {
-    return authoring::refuse(why, LANDFALL_ERRC_invalid_argument, LANDFALL_REASON_not_a_tcp_socket,
-                             LANDFALL_ORIGIN_LANDFALL, 0, "%s", "");
+    return authoring::refuse(why, LANDFALL_ERRC_invalid_argument, LANDFALL_REASON_not_a_tcp_socket);
   }
   if (setup_.spec.flows_max != 0 && flow_count_ >= setup_.spec.flows_max) {
-    return authoring::refuse(why, LANDFALL_ERRC_limit_reached, LANDFALL_REASON_flows_limit,
-                             LANDFALL_ORIGIN_LANDFALL, 0, "%s", "");
+    return authoring::refuse(why, LANDFALL_ERRC_limit_reached, LANDFALL_REASON_flows_limit);
   }
   if (setup_.options.rcvbuf_bytes != 0) {
     const auto bytes = static_cast<int>(setup_.options.rcvbuf_bytes);
@@ -258,8 +257,7 @@ landfall_errc Queue::attach(int fd, const landfall_flow_spec& spec, Flow** ret_f
 
 landfall_errc Queue::detach(Flow& flow, std::int32_t* ret_fd, landfall_why* why) {
   if (flow.out != 0 || !flow.requests.empty() || !backlog_.empty()) {
-    return authoring::refuse(why, LANDFALL_ERRC_busy, LANDFALL_REASON_extents_out,
-                             LANDFALL_ORIGIN_LANDFALL, 0, "%s", "");
+    return authoring::refuse(why, LANDFALL_ERRC_busy, LANDFALL_REASON_extents_out);
   }
   if (const landfall_errc code = settle(flow); code != LANDFALL_ERRC_ok) {
     return authoring::refuse(
@@ -278,18 +276,7 @@ void Queue::close(Flow& flow, bool reset) noexcept {
   if (flow.closing) return;
   flow.closing = true;
   unlist(flow);
-  const int fd = flow.socket.get();
-  if (reset) {
-    // The RST goes out now, not when the last extent is back: disconnecting a TCP socket sends it
-    // (tcp_disconnect, net/ipv4/tcp.c, Linux 6.1). Should that fail, close(2) sends it.
-    const linger at_close{.l_onoff = 1, .l_linger = 0};
-    ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_close, sizeof at_close);
-    sockaddr nobody{};
-    nobody.sa_family = AF_UNSPEC;
-    static_cast<void>(::connect(fd, &nobody, sizeof nobody));
-  } else {
-    ::shutdown(fd, SHUT_RDWR);
-  }
+  authoring::end_connection(flow.socket.get(), reset);
   halt(flow);
   finish_if_quiet(flow);
 }
