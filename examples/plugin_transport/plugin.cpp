@@ -5,8 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <deque>
-#include <memory>
+#include <list>
 #include <vector>
 
 #include "landfall/abi/export.h"
@@ -50,7 +49,7 @@ class Queue {
  public:
   explicit Queue(Domain& domain) : domain_{domain} {}
   ~Queue() {
-    for (const auto& flow : flows_) ::close(flow->fd);
+    for (const landfall_flow& flow : flows_) ::close(flow.fd);
     if (epoll_fd_ >= 0) ::close(epoll_fd_);
   }
   landfall_errc open(const landfall_queue_spec& spec, landfall_why* why) {
@@ -72,8 +71,8 @@ class Queue {
     for (int i = 0; i < ready; ++i)
       if (receive(static_cast<landfall_flow*>(events[i].data.ptr), records[count])) ++count;
     if (ready > 0 && free_slots_.empty()) watch_all();  // dry: senders stall
-    for (; count < records.size() && !closed_.empty(); closed_.pop_front())
-      records[count++] = closed_.front();
+    for (; count < records.size() && !closed_.empty(); closed_.pop_back())
+      records[count++] = closed_.back();
     return count;
   }
   void give_back(std::span<const landfall_return> returns) {
@@ -95,9 +94,7 @@ class Queue {
                        landfall_why* why) {
     if (const int injected = fault(domain_.host, "epoll_ctl"))
       return refuse_os(why, "epoll_ctl", LANDFALL_REASON_none, injected);
-    flows_.push_back(std::make_unique<landfall_flow>(landfall_flow{spec, fd}));
-    *ret_flow = flows_.back().get();
-    watch(*ret_flow);
+    watch(*ret_flow = &flows_.emplace_back(landfall_flow{spec, fd}));
     return LANDFALL_ERRC_ok;
   }
   landfall_errc detach(landfall_flow* flow, int* ret_fd, landfall_why* why) {
@@ -128,8 +125,8 @@ class Queue {
     ::epoll_ctl(epoll_fd_, wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, flow->fd, &event);
     flow->watched = wanted;
   }
-  void watch_all() const {
-    for (const auto& flow : flows_) watch(flow.get());
+  void watch_all() {
+    for (landfall_flow& flow : flows_) watch(&flow);
   }
   /// One recv(2): false when there is nothing to tell of.
   bool receive(landfall_flow* flow, landfall_record& record) {
@@ -165,7 +162,7 @@ class Queue {
   }
   int forget(landfall_flow* flow) {
     const int fd = flow->fd;
-    std::erase_if(flows_, [&](const auto& one) { return one.get() == flow; });
+    flows_.remove_if([&](const landfall_flow& one) { return &one == flow; });
     return fd;
   }
 
@@ -173,8 +170,8 @@ class Queue {
   std::uint64_t slice_offset_ = 0;
   int epoll_fd_ = -1;
   std::vector<std::uint64_t> free_slots_;  // the newest on top: it is still in the cache
-  std::vector<std::unique_ptr<landfall_flow>> flows_;
-  std::deque<landfall_record> closed_;
+  std::list<landfall_flow> flows_;
+  std::vector<landfall_record> closed_;
 };
 
 constexpr landfall_transport_ops kOps = transport_ops<Domain, Queue, landfall_flow>();
