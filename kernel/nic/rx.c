@@ -197,14 +197,16 @@ static int lf_payload_offset(struct lf_rxq *rxq, u32 hdr_len, u32 payload)
 	return hdr_len + payload <= thresh ? -1 : 0;
 }
 
-static void lf_receive(struct lf_rxq *rxq, struct sk_buff *wire)
+/* Receives the next segment of a frame, and up to max where they go the same way. */
+static u32 lf_receive(struct lf_rxq *rxq, struct sk_buff *wire, u32 max)
 {
 	struct lf_slot *slot = rxq->port->slot;
 	struct lf_wire_cb *cb = lf_wire_cb(wire);
 	u32 total = wire->len - cb->hdr_len;
 	struct lf_seg seg = {
 		.wire = wire,
-		.idx = cb->next_seg++,
+		.idx = cb->next_seg,
+		.count = 1,
 		.payload = total,
 	};
 	int offset;
@@ -215,20 +217,24 @@ static void lf_receive(struct lf_rxq *rxq, struct sk_buff *wire)
 	if (skb_is_gso(wire)) {
 		u32 mss = skb_shinfo(wire)->gso_size;
 
-		seg.payload = min(mss, total - seg.idx * mss);
+		seg.count = lf_gro_run(rxq, wire, max);
+		seg.payload = min(seg.count * mss, total - seg.idx * mss);
 		seg.last = seg.idx * mss + seg.payload == total;
 	}
-	atomic_dec(&rxq->wire_segs);
+	cb->next_seg += seg.count;
+	atomic_sub(seg.count, &rxq->wire_segs);
 
 	u64_stats_update_begin(&rxq->stats.sync);
-	u64_stats_inc(&rxq->stats.count[LF_RX_PACKETS]);
-	u64_stats_add(&rxq->stats.count[LF_RX_BYTES], cb->hdr_len + seg.payload);
+	u64_stats_add(&rxq->stats.count[LF_RX_PACKETS], seg.count);
+	u64_stats_add(&rxq->stats.count[LF_RX_BYTES], seg.count * cb->hdr_len + seg.payload);
 	u64_stats_update_end(&rxq->stats.sync);
 
 	if (!cb->hdr_len) {
 		lf_receive_whole(rxq, wire);
-		return;
+		return 1;
 	}
+	if (seg.count > 1 && lf_gro_append(rxq, &seg))
+		return seg.count;
 	offset = lf_payload_offset(rxq, cb->hdr_len, seg.payload);
 	if (seg.payload) {
 		seg.corrupt = lf_fault_due(slot, LF_FAULT_CORRUPT);
@@ -239,6 +245,7 @@ static void lf_receive(struct lf_rxq *rxq, struct sk_buff *wire)
 		lf_receive_linear(rxq, &seg);
 	else
 		lf_receive_split(rxq, &seg, offset);
+	return seg.count;
 }
 
 static void lf_take_wire(struct lf_rxq *rxq)
@@ -272,25 +279,37 @@ static void lf_advance(struct lf_rxq *rxq, u64 now)
 	}
 }
 
-/* On a wire with a rate: has the last bit of the next segment come in? */
-static bool lf_frame_due(struct lf_rxq *rxq, struct sk_buff *skb, u64 *now)
+static u32 lf_segs_in(const struct lf_wire_cb *cb, u64 now)
+{
+	u64 in;
+
+	if (now <= cb->start_ns)
+		return 0;
+	in = div_u64(now - cb->start_ns, max_t(u32, cb->seg_ns, 1));
+	return in > cb->next_seg ? min_t(u64, in, cb->segs) - cb->next_seg : 0;
+}
+
+/* Of how many segments of the frame has the last bit come in? On a wire with a rate, 0 waits. */
+static u32 lf_segs_due(struct lf_rxq *rxq, struct sk_buff *skb, u64 *now)
 {
 	const struct lf_wire_cb *cb = lf_wire_cb(skb);
-	u64 due;
+	u32 due;
 
 	if (!cb->start_ns)
-		return true;
-	due = cb->start_ns + (u64)(cb->next_seg + 1) * cb->seg_ns;
-	if (due <= *now)
-		return true;
+		return cb->segs - cb->next_seg;
+	due = lf_segs_in(cb, *now);
+	if (due)
+		return due;
 	*now = ktime_get_ns();
-	if (due <= *now)
-		return true;
+	due = lf_segs_in(cb, *now);
+	if (due)
+		return due;
 	lf_advance(rxq, *now);
 	hrtimer_start(&rxq->timer,
-		      ns_to_ktime(due + READ_ONCE(rxq->port->slot->rx_usecs) * NSEC_PER_USEC),
+		      ns_to_ktime(cb->start_ns + (u64)(cb->next_seg + 1) * cb->seg_ns +
+				  READ_ONCE(rxq->port->slot->rx_usecs) * NSEC_PER_USEC),
 		      HRTIMER_MODE_ABS);
-	return false;
+	return 0;
 }
 
 enum hrtimer_restart lf_rx_timer(struct hrtimer *timer)
@@ -309,11 +328,13 @@ int lf_poll(struct napi_struct *napi, int budget)
 	int work = 0;
 
 	while (work < budget) {
+		u32 due;
+
 		skb = lf_next_frame(rxq);
-		if (!skb || !lf_frame_due(rxq, skb, &now))
+		due = skb ? lf_segs_due(rxq, skb, &now) : 0;
+		if (!due)
 			break;
-		lf_receive(rxq, skb);
-		work++;
+		work += lf_receive(rxq, skb, min_t(u32, due, budget - work));
 		if (lf_wire_cb(skb)->next_seg == lf_wire_cb(skb)->segs) {
 			if (rxq->gro.from == skb)
 				rxq->gro.from = NULL;

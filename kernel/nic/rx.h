@@ -5,10 +5,11 @@
 
 #include "lf_nic.h"
 
-/* A segment that is being received. */
+/* A segment that is being received, or a run of full ones that continue a packet. */
 struct lf_seg {
 	struct sk_buff	*wire;
 	u32		idx;
+	u32		count;
 	u32		payload;
 	bool		last;
 	bool		corrupt;
@@ -29,6 +30,7 @@ void lf_set_partial(struct sk_buff *skb, const struct sk_buff *wire);
 bool lf_checksum(struct lf_rxq *rxq, struct sk_buff *skb, const struct lf_seg *seg);
 
 /* rx_gro.c */
+u32 lf_gro_run(struct lf_rxq *rxq, struct sk_buff *wire, u32 max);
 bool lf_gro_eligible(const struct lf_rxq *rxq, const struct lf_seg *seg);
 bool lf_gro_append(struct lf_rxq *rxq, const struct lf_seg *seg);
 void lf_gro_begin(struct lf_rxq *rxq, struct sk_buff *skb, const struct lf_seg *seg);
