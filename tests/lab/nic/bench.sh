@@ -4,7 +4,7 @@
 # the median ratio of interleaved pairs. usage: bench.sh NIC_TOOL [PAIRS]
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
-pairs=${2:-9}
+pairs=${2:-15}
 load
 ip link add v0 type veth peer name v1 netns peer
 ip addr add 10.78.0.1/24 dev v0
