@@ -52,7 +52,7 @@ coverage:  ## run all tests with counters: a summary, and build/coverage/report/
 	ctest --preset coverage -j $(JOBS)
 	mkdir -p build/coverage/report
 	gcovr --print-summary --html-details build/coverage/report/index.html -f sdk/ -f backends/ \
-	  -e '.*_(test|fuzz)\.cpp' -o build/coverage/report/list.txt build/coverage
+	  -e '.*_(test|fuzz)\.cpp' build/coverage
 
 lab: lab-test  ## run the lab tests in a VM with a kernel that has devmem TCP and zcrx
 
