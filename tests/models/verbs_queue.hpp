@@ -70,7 +70,6 @@ struct Queue {
   /// As if the hardware had written a completion: wakes an armed sleeper.
   void kick() const;
 
-
   Domain& domain;
   const landfall_queue_spec spec;
   std::deque<landfall_record> pending;
