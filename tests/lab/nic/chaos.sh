@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Goal: with all faults at once every byte that arrives is right and the kernel stays well; each fault
-# happens more than 100 times. usage: chaos.sh NIC_TOOL [SECONDS [BYTES]]
-# It ends after SECONDS (60, in a soak 600) when also BYTES (1 GiB) were delivered.
+# happens more than 100 times. usage: chaos.sh NIC_TOOL [SECONDS [BYTES [STREAM]]]
+# It ends after SECONDS (60, in a soak 600) when also BYTES (1 GiB) were delivered, in streams of
+# STREAM bytes (128 MiB).
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 quota=60
 [ -z "${LANDFALL_SOAK-}" ] || quota=600
-seconds=${2:-$quota} bytes=${3:-1073741824}
+seconds=${2:-$quota} bytes=${3:-1073741824} stream_bytes=${4:-134217728}
 load pairs=2 queues=4 mtu=4148 ring=512
 "$tool" hds lf0 on
 ethtool -X lf0 equal 2
@@ -63,10 +64,10 @@ until [ $((SECONDS - started)) -ge "$seconds" ] && [ "$delivered" -ge "$bytes" ]
     # shellcheck disable=SC2086  # several words
     receiver_start 5001 $how
     fault restart 1
-    timeout 100 ip netns exec peer "$tool" send $here 5001 134217728 || die "sender"
+    timeout 100 ip netns exec peer "$tool" send $here 5001 "$stream_bytes" || die "sender"
     receiver_end >/dev/null || die "receiver: $result $(cat "$work/errors")"
     expect wrong "$(value wrong)" -eq 0
-    expect bytes "$(value bytes)" -eq 134217728
+    expect bytes "$(value bytes)" -eq "$stream_bytes"
     delivered=$((delivered + $(value bytes)))
     in_dmabuf=$((in_dmabuf + $(value devmem)))
   done
