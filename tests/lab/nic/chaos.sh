@@ -64,7 +64,7 @@ until [ $((SECONDS - started)) -ge "$seconds" ] && [ "$delivered" -ge "$bytes" ]
     # shellcheck disable=SC2086  # several words
     receiver_start 5001 $how
     fault restart 1
-    timeout 100 ip netns exec peer "$tool" send $here 5001 "$stream_bytes" || die "sender"
+    timeout "$patience" ip netns exec peer "$tool" send $here 5001 "$stream_bytes" || die "sender"
     receiver_end >/dev/null || die "receiver: $result $(cat "$work/errors")"
     expect wrong "$(value wrong)" -eq 0
     expect bytes "$(value bytes)" -eq "$stream_bytes"
