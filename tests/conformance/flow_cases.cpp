@@ -28,10 +28,14 @@ TEST_P(Flows, PauseAndResume) {
   for (std::uint64_t round = 1; round <= 8; ++round) {
     ASSERT_TRUE((*rig)->until([&] { return stream->received >= round << 20; }));
     stream->flow->pause();
-    (*rig)->quiet(std::chrono::milliseconds{10});
-    const std::uint64_t before = stream->received;
-    (*rig)->quiet(std::chrono::milliseconds{10});
-    EXPECT_EQ(stream->received, before) << "bytes came though the flow was paused";
+    // What is under way may still come, and on a busy machine that takes its time; but it ends, long
+    // before the stream does.
+    std::uint64_t before = 0;
+    do {
+      before = stream->received;
+      (*rig)->quiet(std::chrono::milliseconds{50});
+    } while (stream->received != before);
+    ASSERT_LT(before, (round + 2) << 20) << "bytes came though the flow was paused";
     EXPECT_FALSE(stream->ended);
     stream->flow->resume();
   }
