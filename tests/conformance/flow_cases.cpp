@@ -28,8 +28,8 @@ TEST_P(Flows, PauseAndResume) {
   for (std::uint64_t round = 1; round <= 8; ++round) {
     ASSERT_TRUE((*rig)->until([&] { return stream->received >= round << 20; }));
     stream->flow->pause();
-    // What is under way may still come, and on a busy machine that takes its time; but it ends, long
-    // before the stream does.
+    // What is under way may still come, and on a busy machine that takes its time; but it ends,
+    // long before the stream does.
     std::uint64_t before = 0;
     do {
       before = stream->received;
