@@ -128,8 +128,10 @@ void Rig::sleep(std::chrono::nanoseconds at_most) {
     fds.push_back({.fd = receiver(i).wait_fd(), .events = POLLIN, .revents = 0});
     if (fds.back().fd < 0) return;  // nothing to sleep on: poll on
   }
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(at_most).count();
-  ::poll(fds.data(), fds.size(), static_cast<int>(left) + 1);
+  // Not negative, which would be for ever: the end may have passed since the caller looked.
+  const std::chrono::nanoseconds left = std::max(at_most, std::chrono::nanoseconds{0});
+  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+  ::poll(fds.data(), fds.size(), static_cast<int>(ms));
 }
 
 bool Rig::until(const std::function<bool()>& done) {
