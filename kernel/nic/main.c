@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Parameters, slots, loading and unloading. */
 #include <linux/dma-mapping.h>
+#include <linux/kmemleak.h>
 #include <linux/module.h>
 
 #include "lf_nic.h"
@@ -97,8 +98,10 @@ static void lf_slot_exit(struct lf_slot *slot)
 	 * live until its owner closes a socket: then the device must never go away.
 	 */
 	if (slot->pdev) {
-		if (slot->had_provider)
+		if (slot->had_provider) {
 			get_device(&slot->pdev->dev);
+			kmemleak_not_leak(slot->pdev);
+		}
 		platform_device_unregister(slot->pdev);
 	}
 	kfree(slot->tx_inflight);

@@ -58,7 +58,7 @@ settings &
 started=$SECONDS delivered=0 in_dmabuf=0
 until [ $((SECONDS - started)) -ge "$seconds" ] && [ "$delivered" -ge "$bytes" ] &&
   [ "$(rarest | cut -d' ' -f1)" -gt 100 ]; do
-  [ $((SECONDS - started)) -lt $((4 * seconds)) ] || die "hardly ever: $(rarest)"
+  [ $((SECONDS - started)) -lt $((4 * seconds)) ] || die "$delivered bytes; hardly ever: $(rarest)"
   for how in "--devmem lf0 --queue 3" ""; do
     fault restart 0
     # shellcheck disable=SC2086  # several words
