@@ -78,6 +78,9 @@ struct alignas(16) Flow {
   bool readable = false;    // recv: the last call did not empty the socket
   bool last_bytes = false;  // recv: FIN, RST or urgent data was seen, read until the end
   bool served = true;       // io_uring: got bytes since it last waited for a slot
+  bool fresh = false;       // io_uring: got bytes since the last look
+  static constexpr std::uint32_t kNotRecent = ~0u;
+  std::uint32_t recent_at = kNotRecent;  // io_uring: its place among those that got bytes of late
   enum class Listed : std::uint8_t { no, runnable, first, starved, done };
   Listed listed = Listed::no;
 

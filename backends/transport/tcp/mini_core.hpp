@@ -158,9 +158,11 @@ class MiniCore {
     stream.seed = streams.size();
     stream.peer = std::move(peer);
     EXPECT_EQ(attach(stream, ours.get(), demand), LANDFALL_ERRC_ok) << why.text;
-    ours.release();
+    socket_of_last_ = ours.release();
     return stream;
   }
+  /// The flow's still.
+  int socket_of_last() const { return socket_of_last_; }
   landfall_errc attach(Stream& stream, int fd, bool demand) {
     const landfall_flow_spec spec{.struct_size = sizeof spec,
                                   .demand = demand ? 1u : 0u,
@@ -387,6 +389,7 @@ class MiniCore {
   landfall_queue* queue_ = nullptr;
   bool stopped_ = false;
   Fd epoll_;
+  int socket_of_last_ = -1;
   std::vector<landfall_return> returns_;  // newest first
 };
 

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: on both engines every byte arrives once, in order and unchanged, whatever the application
 // does with its extents, and each flow ends as it should.
+#include <sys/ioctl.h>
+
+#include <atomic>
 #include <random>
+#include <thread>
 
 #include "landfall_test/census.hpp"
 #include "tcp/each_engine.hpp"
@@ -165,6 +169,41 @@ TEST_P(Tcp, TellsAReset) {
   EXPECT_TRUE(core.run_until([&] { return stream.closed == 1; }));
 }
 
+// A kernel may lose the wake-up of a reset that comes while it receives, where more than 128
+// wake-ups came before (uring_look.cpp).
+TEST_P(Tcp, TellsAResetThatComesWhileItReceives) {
+  OPEN_OR_SKIP(core);
+  std::mt19937 random{1};
+  for (int round = 0; round < 100; ++round) {
+    Stream& stream = core.add();
+    const int ours = core.socket_of_last();
+    core.poll_once();  // it waits for bytes now
+    stream.to_send = 60'000;
+    while (stream.sent < stream.to_send) core.step(stream);
+    for (int queued = 0; queued < 60'000;) ASSERT_EQ(::ioctl(ours, FIONREAD, &queued), 0);
+    // Each of these calls wakes whoever waits for the bytes that are there (tcp_set_rcvlowat).
+    const int one = 1;
+    for (int i = 0; i < 150; ++i) ::setsockopt(ours, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof one);
+    std::atomic<bool> ready = false, go = false;
+    std::thread peer{[&, pause = std::chrono::nanoseconds{random() % 20'000}] {
+      const linger at_close{.l_onoff = 1, .l_linger = 0};
+      ::setsockopt(stream.peer.get(), SOL_SOCKET, SO_LINGER, &at_close, sizeof at_close);
+      ready = true;
+      while (!go) continue;
+      const auto end = std::chrono::steady_clock::now() + pause;
+      while (std::chrono::steady_clock::now() < end) continue;
+      stream.peer.reset();
+    }};
+    while (!ready) continue;
+    go = true;
+    const bool told = core.run_until([&] { return stream.failures == 1; });
+    peer.join();
+    ASSERT_TRUE(told) << "in round " << round << ", after " << stream.got << " bytes";
+    core.ops().flow_close(core.queue(), stream.flow, 0);
+    ASSERT_TRUE(core.run_until([&] { return stream.closed == 1; }));
+  }
+}
+
 TEST_P(Tcp, ResetReachesThePeerAtOnce) {
   OPEN_OR_SKIP(core);
   Stream& stream = core.add();
@@ -176,6 +215,30 @@ TEST_P(Tcp, ResetReachesThePeerAtOnce) {
   EXPECT_EQ(::recv(stream.peer.get(), &byte, 1, 0), -1);
   EXPECT_EQ(errno, ECONNRESET);
   EXPECT_EQ(stream.closed, 0);
+}
+
+// The window was closed, and what it held is received after close() has spoken: the peer must not
+// go on waiting for it.
+TEST_P(Tcp, EndsAPeerThatWaitsForTheWindow) {
+  OPEN_OR_SKIP(core);
+  Stream& stream = core.add();
+  core.poll_once();
+  const timeval patience{.tv_sec = 0, .tv_usec = 20'000};
+  ::setsockopt(stream.peer.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  std::vector<char> bytes(1u << 20);
+  const auto send_all = [&] {
+    while (::send(stream.peer.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) > 0 ||
+           errno == EINTR)
+      continue;
+  };
+  send_all();
+  ASSERT_EQ(errno, EAGAIN);
+  core.ops().flow_close(core.queue(), stream.flow, 0);
+  EXPECT_TRUE(core.run_until([&] { return stream.closed == 1; }));
+  const timeval longer{.tv_sec = 10, .tv_usec = 0};
+  ::setsockopt(stream.peer.get(), SOL_SOCKET, SO_SNDTIMEO, &longer, sizeof longer);
+  send_all();
+  EXPECT_TRUE(errno == EPIPE || errno == ECONNRESET) << errno;
 }
 
 TEST_P(Tcp, DetachGivesTheSocketBackWithEveryByte) {

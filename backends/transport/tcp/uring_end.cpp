@@ -43,6 +43,7 @@ landfall_errc UringQueue::settle(Flow& flow) {
   const auto kept = std::remove_if(stash_.begin(), stash_.end(), is_its);
   stash_.erase(kept, stash_.end());
   flow.in_flight = false;
+  forget(flow);
   return LANDFALL_ERRC_ok;
 }
 

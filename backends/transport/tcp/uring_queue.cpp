@@ -69,6 +69,7 @@ landfall_errc UringQueue::start(Flow& flow, landfall_why* why) {
       number = errno;
     if (number != 0) return authoring::refuse_os(why, "fcntl", LANDFALL_REASON_none, number);
   }
+  if (recent_.capacity() <= flow_count()) recent_.reserve(2 * recent_.capacity() + 64);
   run(flow);
   return LANDFALL_ERRC_ok;
 }
@@ -156,6 +157,7 @@ void UringQueue::prepare() {
       stop_gathering();
     }
   }
+  prepare_look();
   while (!runnable_.empty()) {
     Flow& flow = *runnable_.front();
     if (!request_bytes(flow)) return;
@@ -175,7 +177,8 @@ void UringQueue::prepare() {
 
 bool UringQueue::is_due() noexcept {
   return ring_.has_unsubmitted() || !runnable_.empty() || ring_.kernel_wants_entry() ||
-         (gathers() && !tick_armed_) || (is_starving() && (lent_ != 0 || pool_.free_slots() != 0));
+         (gathers() && !tick_armed_) || (!recent_.empty() && !look_armed_) ||
+         (is_starving() && (lent_ != 0 || pool_.free_slots() != 0));
 }
 
 landfall_errc UringQueue::enter() {
@@ -219,6 +222,10 @@ void UringQueue::on_completion(const UringCompletion& completion) {
     tick_armed_ = false;
     return tick();
   }
+  if (completion.user_data == kLook) {
+    look_armed_ = false;
+    return look();
+  }
   if (completion.user_data == kCancel) return;
   Flow& flow = *flow_in(completion.user_data);
   const bool terminal = is_terminal(completion);
@@ -256,6 +263,7 @@ void UringQueue::on_receive(Flow& flow, const UringCompletion& completion) {
         pool_.put(slot);
       } else {
         flow.served = true;
+        if (!flow.demand) got_bytes(flow);
         extent_sum_ += length - extent_sum_ / 16;
         received(flow, slot, length);
       }

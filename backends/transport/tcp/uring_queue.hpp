@@ -18,6 +18,7 @@ inline constexpr std::uint64_t kKindMask = 15;
 inline constexpr std::uint64_t kControl = 2;
 inline constexpr std::uint64_t kCancel = 3;
 inline constexpr std::uint64_t kTick = 4;
+inline constexpr std::uint64_t kLook = 5;
 
 /// A completion that was taken out of the ring.
 struct UringCompletion {
@@ -43,6 +44,7 @@ class UringQueue final : public Queue {
   void run(Flow& flow) noexcept override;
   void halt(Flow& flow) noexcept override;
   landfall_errc settle(Flow& flow) override;
+  void leave(Flow& flow) noexcept override { forget(flow); }
   landfall_errc receive() override;
   bool is_dry() const noexcept override {
     return is_starving() && lent_ == 0 && pool_.free_slots() == 0;
@@ -63,6 +65,10 @@ class UringQueue final : public Queue {
   void on_receive(Flow& flow, const UringCompletion& completion);
   void on_post(Flow& flow, std::int32_t result);
   void on_error(Flow& flow, std::int32_t result);
+  void got_bytes(Flow& flow) noexcept;
+  void forget(Flow& flow) noexcept;
+  void prepare_look() noexcept;
+  void look() noexcept;
   void stash_completions();
   bool reap_all() noexcept;
 
@@ -79,6 +85,8 @@ class UringQueue final : public Queue {
   std::deque<UringCompletion> stash_;     // taken out of the ring while waiting for another one
   bool control_armed_ = false;
   bool tick_armed_ = false;
+  std::vector<Flow*> recent_;  // streams that got bytes of late; room for all flows
+  bool look_armed_ = false;
   Fd event_fd_;
   bool no_event_fd_ = false;
 };

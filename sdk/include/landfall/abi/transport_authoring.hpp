@@ -45,10 +45,14 @@ landfall_record end_of(Flow* flow, const landfall_flow_spec& spec, int number) n
 }
 
 /// What flow_close does to a TCP socket: the peer hears of it now, the descriptor stays open for
-/// the extents that are out.
+/// the extents that are out. Bytes that nobody received then make close(2) send a RST.
 inline void end_connection(int fd, bool reset) noexcept {
   if (!reset) {
-    ::shutdown(fd, SHUT_RDWR);
+    // Not SHUT_RDWR: after it the window is never opened again (tcp_cleanup_rbuf asks for
+    // RCV_SHUTDOWN, net/ipv4/tcp.c, Linux 6.18). A receive that is still under way may empty the
+    // queue; close(2) then sends no RST, and a peer that waits for the window does so for the 60
+    // seconds of FIN_WAIT2.
+    ::shutdown(fd, SHUT_WR);
     return;
   }
   // Disconnecting a TCP socket sends the RST (tcp_disconnect, net/ipv4/tcp.c, Linux 6.1). Should
