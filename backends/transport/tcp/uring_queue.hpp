@@ -87,6 +87,7 @@ class UringQueue final : public Queue {
   bool tick_armed_ = false;
   std::vector<Flow*> recent_;  // streams that got bytes of late; room for all flows
   bool look_armed_ = false;
+  __kernel_timespec look_time_{};
   Fd event_fd_;
   bool no_event_fd_ = false;
 };

@@ -21,15 +21,6 @@ bool switched_off_by_sysctl() {
   return file >> level && level != 0;
 }
 
-__kernel_timespec timespec_of(std::uint64_t timeout_ns) {
-  constexpr std::uint64_t kHour = 3'600'000'000'000;
-  const std::uint64_t limit = std::min(timeout_ns, kHour);
-  __kernel_timespec time{};
-  time.tv_sec = static_cast<std::int64_t>(limit / 1'000'000'000);
-  time.tv_nsec = static_cast<long long>(limit % 1'000'000'000);
-  return time;
-}
-
 landfall_errc refuse_setup(landfall_why* why, int number) {
   switch (number) {
     case ENOSYS:
@@ -72,6 +63,15 @@ landfall_errc refuse_register(landfall_why* why, const char* what, int number) {
 }
 
 }  // namespace
+
+__kernel_timespec timespec_of(std::uint64_t ns) {
+  constexpr std::uint64_t kHour = 3'600'000'000'000;
+  const std::uint64_t limit = std::min(ns, kHour);
+  __kernel_timespec time{};
+  time.tv_sec = static_cast<std::int64_t>(limit / 1'000'000'000);
+  time.tv_nsec = static_cast<long long>(limit % 1'000'000'000);
+  return time;
+}
 
 landfall_errc UringRing::open(const landfall_host* host, std::uint32_t entries,
                               std::uint32_t completions, std::uint32_t buffers, landfall_why* why) {

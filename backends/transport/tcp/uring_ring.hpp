@@ -8,6 +8,9 @@
 
 namespace landfall::tcp {
 
+/// At most an hour.
+__kernel_timespec timespec_of(std::uint64_t ns);
+
 /// One io_uring with one ring of provided buffers. Made disabled, so that any thread may make it;
 /// enable() binds it to its thread (IORING_SETUP_SINGLE_ISSUER).
 ///
