@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs the whole bench: pairs A B A B ... in one go, medians with the spread, the goal and whether
-// it is met; prints a table and keeps JSON.
-//   bench_run bin=FOLDER scripts=FOLDER out=FOLDER [pairs=11] [bytes=N] [only=PREFIX] [engine=NAME]
+// Runs the whole bench: pairs A B A B ... in one go, medians with the spread (of ratios also the 95
+// % interval of the median), the goal and whether the median meets it; prints a table, keeps JSON.
+//   bench_run bin=FOLDER scripts=FOLDER out=FOLDER [pairs=15] [bytes=N] [only=PREFIX] [engine=NAME]
 //     [option=tcp.KEY=VALUE,...]
 #include <algorithm>
 #include <cmath>
@@ -66,11 +66,22 @@ Answer measure(const Side& side) {
 
 struct Spread {
   double median, least, most;
+  double low, high;  // between them is the median of all possible runs with at least 95 %
 };
 Spread spread(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const std::size_t n = values.size();
-  return {(values[(n - 1) / 2] + values[n / 2]) / 2, values.front(), values.back()};
+  // Order statistics: from each end as many as chance alone puts there with at most 2.5 %.
+  std::size_t skip = 0;
+  double tail = 0, term = std::pow(0.5, static_cast<double>(n));
+  for (std::size_t k = 0; k < n / 2; ++k) {
+    tail += term;
+    if (tail > 0.025) break;
+    skip = k;
+    term *= static_cast<double>(n - k) / static_cast<double>(k + 1);
+  }
+  return {(values[(n - 1) / 2] + values[n / 2]) / 2, values.front(), values.back(), values[skip],
+          values[n - 1 - skip]};
 }
 std::string text(const Spread& s, const char* format) {
   char all[96], one[3][24];
@@ -80,12 +91,20 @@ std::string text(const Spread& s, const char* format) {
   return all;
 }
 
+/// [median, low, high] for JSON.
+std::string interval(const std::vector<double>& values) {
+  const Spread s = spread(values);
+  std::ostringstream out;
+  out << "[" << s.median << ", " << s.low << ", " << s.high << "]";
+  return out.str();
+}
+
 class Report {
  public:
   explicit Report(const std::string& folder) : json_{folder + "/results.json"} {
     json_ << "[\n";
-    std::printf("%-22s %-26s %-26s %-26s %s\n", "", "GB/s: median (min..max)", "receiver CPU s/GB",
-                "ratio of pairs", "goal");
+    std::printf("%-22s %-26s %-26s %-34s %s\n", "", "GB/s: median (min..max)", "receiver CPU s/GB",
+                "ratio of pairs    [95 % interval]", "goal");
   }
   ~Report() { json_ << "\n]\n"; }
 
@@ -116,8 +135,8 @@ class Report {
           << landfall[i].gb_per_s << ", " << landfall[i].cpu_per_gb << "]";
     }
     out << "], \"pair_is\": \"other GB/s, other CPU s/GB, landfall GB/s, landfall CPU s/GB\""
-        << ", \"throughput_ratio\": " << spread(throughput).median
-        << ", \"cpu_ratio\": " << spread(cpu).median << "}";
+        << ", \"throughput_ratio\": " << interval(throughput)
+        << ", \"cpu_ratio\": " << interval(cpu) << "}";
     out.flush();
   }
   void number(const std::string& name, double value, const char* unit, double most) {
@@ -144,7 +163,9 @@ class Report {
                 text(spread(cpu), "%.3f").c_str());
   }
   static void ratio(const char* what, const Spread& s, const char* sign, double goal) {
-    std::printf("  %-74s %-26s", what, text(s, "%.2f").c_str());
+    char interval[32];
+    std::snprintf(interval, sizeof interval, "[%.2f..%.2f]", s.low, s.high);
+    std::printf("  %-74s %-20s %-13s", what, text(s, "%.2f").c_str(), interval);
     if (goal > 0) {
       const bool met = *sign == '>' ? s.median >= goal : s.median <= goal;
       std::printf(" %s %.2f: %s", sign, goal, met ? "met" : "MISSED");
@@ -164,7 +185,7 @@ struct Bench {
         engine{given.text("engine", "")},
         option{given.text("option", "")},
         only{given.text("only", "")},
-        pairs{given.number("pairs", 11)},
+        pairs{given.number("pairs", 15)},
         bytes{given.number("bytes", 4ull << 30)} {}
 
   Command receiver(const std::string& mode, std::uint64_t flows = 1) const {

@@ -47,6 +47,10 @@ class RequestQueue {
 
 /// A stream that brought this much, fast, may be gathered.
 inline constexpr std::uint64_t kWindowGoal = 16u << 20;
+/// One that stood still while it gathered must bring twice as much before it may again.
+inline constexpr std::uint64_t kWindowGoalMax = 1u << 30;
+/// A stream is bulk above this. Below it a wake-up for each piece costs little of a core.
+inline constexpr std::uint64_t kBulkBytesPerSecond = 512u << 20;
 
 /// One connection. Small: there may be 10,000 of them, mostly idle. Aligned so that an engine can
 /// keep a few bits of its own in a pointer to it.

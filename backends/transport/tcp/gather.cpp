@@ -25,10 +25,6 @@ constexpr std::uint64_t kStreamLowat = 128u << 10;
 constexpr std::uint64_t kPostLowat = 256u << 10;
 // Below this a wake-up less does not pay for the call that asks for it.
 constexpr std::uint64_t kLowatLeast = 64u << 10;
-// A stream is bulk above this. Below it a wake-up for each piece costs little of a core.
-constexpr std::uint64_t kBulkBytesPerSecond = 512u << 20;
-// A stream that stood still while it gathered must bring twice as much before it may again.
-constexpr std::uint64_t kWindowGoalMax = 1u << 30;
 
 }  // namespace
 

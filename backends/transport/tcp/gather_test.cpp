@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: a bulk stream is gathered, a slow one is not, and no byte of either waits for others.
+#include <algorithm>
+
 #include "tcp/each_engine.hpp"
 
 namespace landfall::tcp::test {
@@ -101,6 +103,28 @@ TEST_P(Gather, EndsWhileAFlowIsPaused) {
   stream.to_send = stream.sent;
   ASSERT_EQ(core.ops().flow_pause(core.queue(), stream.flow, 0), LANDFALL_ERRC_ok);
   ASSERT_TRUE(core.run_until([&] { return stream.got == stream.to_send; }));
+}
+
+// Goal: where many flows stream, the thread sleeps for several of them; one that comes alone does
+// not wait for others.
+TEST_P(Gather, ACrowdDoesNotKeepItsLastOneWaiting) {
+  OPEN_OR_SKIP(core, {.region_bytes = 16u << 20});
+  for (int i = 0; i < 24; ++i) core.add().to_send = 1u << 20;
+  ASSERT_TRUE(core.run_until([&] {
+    return std::all_of(core.streams.begin(), core.streams.end(),
+                       [](const auto& stream) { return stream->got == stream->to_send; });
+  }));
+  Stream& last = *core.streams[7];
+  last.to_send += 5;
+  while (core.step(last)) {
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 100 && last.got < last.to_send; ++i) {
+    core.sleep_once(std::chrono::seconds{20});
+    core.poll_once();
+  }
+  EXPECT_EQ(last.got, last.to_send);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds{10});
 }
 
 // Goal: without a timer there is no gathering, and nothing is lost.

@@ -28,7 +28,7 @@ landfall_errc UringQueue::settle(Flow& flow) {
     stash_completions();
     if (!flow.cancelling && !request_cancel(flow)) return LANDFALL_ERRC_io;
     while (std::none_of(stash_.begin(), stash_.end(), is_last)) {
-      const int code = ring_.enter_and_wait(UINT64_MAX);
+      const int code = ring_.enter_and_wait(1, UINT64_MAX);
       stash_completions();
       if (code < 0 && code != -EINTR && code != -EAGAIN && code != -EBUSY && code != -ETIME)
         return authoring::errc_of(-code);
@@ -69,7 +69,7 @@ bool UringQueue::reap_all() noexcept {
       sqe->user_data = kCancel;
       asked = true;
     }
-    const int code = ring_.enter_and_wait(1'000'000'000);
+    const int code = ring_.enter_and_wait(1, 1'000'000'000);
     if (code < 0 && code != -EINTR && code != -EAGAIN && code != -EBUSY) return false;
     while (const io_uring_cqe* cqe = ring_.peek()) {
       const UringCompletion completion{cqe->user_data, cqe->res, cqe->flags};

@@ -32,7 +32,7 @@ landfall_errc receive_a_byte(UringRing& ring, landfall_why* why) {
     return missing(why, "no request could be made", EIO);
   io_uring_prep_recv_multishot(sqe, ours.get(), nullptr, 0, 0);
   sqe->flags |= IOSQE_BUFFER_SELECT;
-  const int code = ring.enter_and_wait(1'000'000'000);
+  const int code = ring.enter_and_wait(1, 1'000'000'000);
   const io_uring_cqe* cqe = ring.peek();
   if (cqe == nullptr) return missing(why, "no completion", code < 0 ? -code : ETIME);
   if (cqe->res != 1 || (cqe->flags & IORING_CQE_F_MORE) == 0 || buffer[0] != 'x')
@@ -42,7 +42,7 @@ landfall_errc receive_a_byte(UringRing& ring, landfall_why* why) {
   sqe = ring.request();
   if (sqe == nullptr) return missing(why, "no request could be made", EIO);
   io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY);
-  ring.enter_and_wait(1'000'000'000);
+  ring.enter_and_wait(1, 1'000'000'000);
   return LANDFALL_ERRC_ok;
 }
 

@@ -5,8 +5,6 @@
 // newest first, so that bytes land where the cache is warm; post() is one receive straight into its
 // target.
 #include <fcntl.h>
-#include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -254,6 +252,7 @@ void UringQueue::on_receive(Flow& flow, const UringCompletion& completion) {
     // A bundle names its first buffer; the others follow it in the ring.
     std::uint32_t id = completion.flags >> IORING_CQE_BUFFER_SHIFT;
     auto left = static_cast<std::uint32_t>(std::max(completion.result, 0));
+    if (!flow.demand) count_in_crowd(left);
     do {
       const std::uint32_t slot = lent_slot_[id++ & ring_.buffer_mask()];
       --lent_;
@@ -296,59 +295,6 @@ void UringQueue::on_error(Flow& flow, std::int32_t result) {
     default:
       failed(flow, -result);
   }
-}
-
-// ---- sleep
-// ---------------------------------------------------------------------------------------
-
-landfall_errc UringQueue::engine_arm(std::uint32_t* armed) {
-  if (const auto code = enable(); code != LANDFALL_ERRC_ok) return code;
-  if (event_fd_) {
-    // Cleared first: what comes after this signals again.
-    std::uint64_t count = 0;
-    [[maybe_unused]] const ssize_t drained = ::read(event_fd_.get(), &count, sizeof count);
-    if (is_due()) {
-      prepare();
-      if (const auto code = enter(); code != LANDFALL_ERRC_ok) return code;
-    }
-  }
-  if (!stash_.empty() || ring_.has_completion() || no_event_fd_) *armed |= LANDFALL_ARM_READY;
-  if (is_dry()) *armed |= LANDFALL_ARM_WANTS_RETURNS;
-  return LANDFALL_ERRC_ok;
-}
-
-int UringQueue::wait_fd() noexcept {
-  // Not the ring's own descriptor: epoll on it is not woken by work that waits for its thread
-  // (DEFER_TASKRUN; io_req_local_work_add signals the eventfd only, io_uring/io_uring.c,
-  // Linux 6.1).
-  if (event_fd_ || no_event_fd_) return event_fd_.get();
-  Fd event_fd{fault("eventfd") != 0 ? -1 : ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-  if (event_fd && ring_.register_eventfd(event_fd.get()) == 0) {
-    event_fd_ = std::move(event_fd);
-  } else {
-    no_event_fd_ = true;
-  }
-  return event_fd_.get();
-}
-
-landfall_errc UringQueue::wait(int control_fd, std::uint64_t timeout_ns,
-                               std::int32_t* ret_control) {
-  *ret_control = 0;
-  if (const auto code = enable(); code != LANDFALL_ERRC_ok) return code;
-  prepare();
-  if (!control_armed_ && control_fd >= 0) {
-    // A single shot looks when it is armed: it behaves as if level-triggered.
-    if (io_uring_sqe* sqe = ring_.request(); sqe != nullptr) {
-      io_uring_prep_poll_add(sqe, control_fd, POLLIN);
-      sqe->user_data = kControl;
-      control_armed_ = true;
-    }
-  }
-  const int code = ring_.enter_and_wait(timeout_ns);
-  if (control_armed_ && ring_.completion_waits(kControl)) *ret_control = 1;
-  if (code >= 0 || code == -ETIME || code == -EINTR || code == -EAGAIN || code == -EBUSY)
-    return LANDFALL_ERRC_ok;
-  return authoring::errc_of(-code);
 }
 
 landfall_errc open_uring_queue(const QueueSetup& setup, std::unique_ptr<Queue>* ret_queue,

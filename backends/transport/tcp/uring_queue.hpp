@@ -69,6 +69,12 @@ class UringQueue final : public Queue {
   void forget(Flow& flow) noexcept;
   void prepare_look() noexcept;
   void look() noexcept;
+  void count_in_crowd(std::uint32_t length) noexcept {
+    crowd_bytes_ += length;
+    if (crowd_bytes_ >= crowd_goal_ && !in_crowd_) end_crowd_window();
+  }
+  void end_crowd_window() noexcept;
+  int wait_in_crowd() noexcept;
   void stash_completions();
   bool reap_all() noexcept;
 
@@ -88,6 +94,9 @@ class UringQueue final : public Queue {
   std::vector<Flow*> recent_;  // streams that got bytes of late; room for all flows
   bool look_armed_ = false;
   __kernel_timespec look_time_{};
+  // All streams together: bytes since crowd_begin_ns_; at crowd_goal_ of them the clock decides.
+  bool in_crowd_ = false;
+  std::uint64_t crowd_bytes_ = 0, crowd_begin_ns_ = 0, crowd_goal_ = kWindowGoal;
   Fd event_fd_;
   bool no_event_fd_ = false;
 };

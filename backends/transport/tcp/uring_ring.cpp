@@ -156,13 +156,13 @@ int UringRing::enter() noexcept {
   return io_uring_submit_and_get_events(&ring_);
 }
 
-int UringRing::enter_and_wait(std::uint64_t timeout_ns) noexcept {
+int UringRing::enter_and_wait(unsigned count, std::uint64_t timeout_ns) noexcept {
   if (const int number = fault("io_uring_enter"); number != 0) return -number;
   // Without an end no timer is set: that alone costs microseconds in a virtual machine.
-  if (timeout_ns == UINT64_MAX) return io_uring_submit_and_wait(&ring_, 1);
+  if (timeout_ns == UINT64_MAX) return io_uring_submit_and_wait(&ring_, count);
   __kernel_timespec time = timespec_of(timeout_ns);
   io_uring_cqe* first = nullptr;
-  return io_uring_submit_and_wait_timeout(&ring_, &first, 1, &time, nullptr);
+  return io_uring_submit_and_wait_timeout(&ring_, &first, count, &time, nullptr);
 }
 
 bool UringRing::completion_waits(std::uint64_t user_data) noexcept {

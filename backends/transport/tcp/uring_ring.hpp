@@ -39,10 +39,12 @@ class UringRing {
   }
   /// Submits, and does the work that waits.
   int enter() noexcept;
-  /// Submits, and sleeps until there is a completion or the time is over (-ETIME).
-  int enter_and_wait(std::uint64_t timeout_ns) noexcept;
+  /// Submits, and sleeps until there are `count` completions or the time is over (-ETIME: and there
+  /// is none).
+  int enter_and_wait(unsigned count, std::uint64_t timeout_ns) noexcept;
 
-  bool has_completion() noexcept { return io_uring_cq_ready(&ring_) != 0; }
+  unsigned completions() noexcept { return io_uring_cq_ready(&ring_); }
+  bool has_completion() noexcept { return completions() != 0; }
   /// The oldest completion; nullptr: none. Valid until done_with_one().
   const io_uring_cqe* peek() noexcept {
     io_uring_cqe* oldest = nullptr;
