@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs the whole bench: pairs A B A B ... in one go, medians with the spread (of ratios also the 95
-// % interval of the median), the goal and whether the median meets it; prints a table, keeps JSON.
+// Runs the whole bench: pairs A B B A A B ... in one go, medians with the spread (of ratios also
+// the 95 % interval of the median), the goal and whether the median meets it; prints a table, keeps
+// JSON.
 //   bench_run bin=FOLDER scripts=FOLDER out=FOLDER [pairs=15] [bytes=N] [only=PREFIX] [engine=NAME]
 //     [option=tcp.KEY=VALUE,...]
 #include <algorithm>
@@ -267,7 +268,8 @@ struct Bench {
   void run_row(const Row& row, Report& report) const {
     std::vector<Sample> samples[2];
     for (std::uint64_t pair = 0; pair < pairs; ++pair) {
-      for (int i = 0; i < 2; ++i) {
+      for (int turn = 0; turn < 2; ++turn) {
+        const int i = pair % 2 == 0 ? turn : 1 - turn;  // nobody always comes first
         const Answer answer = measure(i == 0 ? row.other : row.landfall);
         if (!answer.why_not.empty()) return report.absent(row, answer.why_not);
         const double gb = field(answer.json, "bytes") / 1e9;
