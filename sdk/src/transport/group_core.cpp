@@ -132,6 +132,7 @@ Result<void> GroupCore::bind(const std::shared_ptr<ContextCore>& context,
   spec.flows_max = options.flows_max;
   spec.slot_bytes = options.slot_bytes;
   spec.dmabuf_fd = -1;
+  spec.grant_fd = -1;
   spec.options = own_options.c_str();
   if ((needs.flags & LANDFALL_NEED_DMABUF) != 0) {
     LANDFALL_TRY(DmabufRange whole, region_->export_dmabuf(0, memory.size_bytes()));

@@ -67,6 +67,7 @@ Probed probe(const ContextCore& context, const landfall_backend& backend,
   spec.struct_size = sizeof spec;
   spec.host = context.host();
   spec.dmabuf_fd = -1;
+  spec.grant_fd = -1;
   if (!interface.empty()) {
     spec.interface_index = ::if_nametoindex(interface.c_str());
     if (spec.interface_index == 0) {

@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 #define LANDFALL_ABI_MAJOR 0u
-#define LANDFALL_ABI_MINOR 1u
+#define LANDFALL_ABI_MINOR 2u
 
 /* Does this table reach as far as `op`, and is the op there? The only way to look at an op. */
 #define LANDFALL_HAS(table, type, op) \
@@ -148,7 +148,9 @@ enum { /* landfall_needs.flags: what the core must bring, and what the transport
            32,                 /* a flow need not arrive on the hardware queue of its Receiver */
        LANDFALL_MESSAGES = 64, /* records carry message ends */
        LANDFALL_DRY_POOL_DROPS =
-           128 /* a full region drops packets at the NIC; else senders stall by flow control */
+           128, /* a full region drops packets at the NIC; else senders stall by flow control */
+       LANDFALL_NEED_GRANT =
+           256 /* the core binds the region to the interface's queues and passes a grant */
 };
 typedef struct landfall_needs {
   uint32_t struct_size, flags;
@@ -157,6 +159,9 @@ typedef struct landfall_needs {
   uint64_t min_slice_bytes;       /* per queue */
   uint32_t best_placement; /* LANDFALL_DIRECT or LANDFALL_COPIED: the best an extent can be here */
   uint32_t copy_reason;    /* LANDFALL_REASON_*: why not direct; 0 where it can be */
+  uint32_t rx_page_bytes; /* NEED_GRANT: the NIC shall fill the region by pages of so many bytes; 0:
+                             its own choice */
+  uint32_t reserved;
 } landfall_needs;
 
 typedef struct landfall_domain_spec {
@@ -172,6 +177,12 @@ typedef struct landfall_domain_spec {
   int32_t dmabuf_fd;   /* of the region where NEED_DMABUF, else -1; the domain dups what it keeps */
   uint64_t dmabuf_offset; /* of the region in that dma-buf */
   const char* options;    /* "key=value\n..." for this transport, checked by it; NULL = "" */
+  /* The grant, where NEED_GRANT: the region is bound to queue_ids from before domain_open to after
+   * domain_close. */
+  int32_t grant_fd; /* hang-up: the binding is gone; -1: none; the domain dups what it keeps */
+  uint32_t grant_dmabuf_id; /* the kernel's number of the binding */
+  uint32_t rx_page_bytes;   /* of the binding; 0: the CPU's page size */
+  uint32_t reserved;
 } landfall_domain_spec;
 
 typedef struct landfall_queue_spec {
