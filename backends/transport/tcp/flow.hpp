@@ -6,6 +6,7 @@
 
 #include "landfall/abi/backend.h"
 #include "landfall/base/fd.hpp"
+#include "shared/flow_list.hpp"
 
 namespace landfall::tcp {
 
@@ -106,38 +107,6 @@ inline Flow* flow_of(landfall_flow* flow) noexcept {
   return reinterpret_cast<Flow*>(flow);
 }
 
-/// First in, first out; a flow leaves from anywhere.
-class FlowList {
- public:
-  explicit FlowList(Flow::Listed name) noexcept : name_{name} {}
-  bool empty() const noexcept { return first_ == nullptr; }
-  std::uint32_t size() const noexcept { return size_; }
-  Flow* front() const noexcept { return first_; }
-  void push(Flow& flow) noexcept {
-    flow.listed = name_;
-    flow.next = nullptr;
-    flow.previous = last_;
-    (last_ == nullptr ? first_ : last_->next) = &flow;
-    last_ = &flow;
-    ++size_;
-  }
-  void remove(Flow& flow) noexcept {
-    (flow.previous == nullptr ? first_ : flow.previous->next) = flow.next;
-    (flow.next == nullptr ? last_ : flow.next->previous) = flow.previous;
-    flow.listed = Flow::Listed::no;
-    --size_;
-  }
-  Flow& pop() noexcept {
-    Flow& flow = *first_;
-    remove(flow);
-    return flow;
-  }
-
- private:
-  Flow::Listed name_;
-  Flow* first_ = nullptr;
-  Flow* last_ = nullptr;
-  std::uint32_t size_ = 0;
-};
+using FlowList = transport::FlowList<Flow>;
 
 }  // namespace landfall::tcp

@@ -160,23 +160,7 @@ void Queue::failed(Flow& flow, int number) {
   flow.ended = true;
   landfall_record& record = emit(LANDFALL_FAILED, flow);
   record.native = number;
-  switch (number) {
-    case ECONNRESET:
-    case EPIPE:
-      record.code = LANDFALL_REASON_peer_reset;
-      break;
-    case ETIMEDOUT:
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-      record.code = LANDFALL_REASON_peer_unreachable;
-      break;
-    case ENOMEM:
-    case ENOBUFS:
-      record.code = LANDFALL_REASON_out_of_memory;
-      break;
-    default:
-      record.code = LANDFALL_REASON_none;
-  }
+  record.code = authoring::reason_of_end(number);
 }
 
 // ---- returns and sleep

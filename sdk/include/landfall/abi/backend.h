@@ -183,6 +183,8 @@ typedef struct landfall_domain_spec {
   uint32_t grant_dmabuf_id; /* the kernel's number of the binding */
   uint32_t rx_page_bytes;   /* of the binding; 0: the CPU's page size */
   uint32_t reserved;
+  const uint32_t* queue_napi_ids; /* of queue_ids, as SO_INCOMING_NAPI_ID tells them; NULL: not
+                                     known */
 } landfall_domain_spec;
 
 typedef struct landfall_queue_spec {

@@ -34,13 +34,31 @@ landfall_record record_of(std::uint8_t kind, Flow* flow, const landfall_flow_spe
   return record;
 }
 
+/// Why a TCP connection ended with the errno `number`.
+constexpr std::uint32_t reason_of_end(int number) noexcept {
+  switch (number) {
+    case ECONNRESET:
+    case EPIPE:
+      return LANDFALL_REASON_peer_reset;
+    case ETIMEDOUT:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+      return LANDFALL_REASON_peer_unreachable;
+    case ENOMEM:
+    case ENOBUFS:
+      return LANDFALL_REASON_out_of_memory;
+    default:
+      return LANDFALL_REASON_none;
+  }
+}
+
 /// END_OF_STREAM, or FAILED where receiving failed with the errno `number`.
 template <class Flow>
 landfall_record end_of(Flow* flow, const landfall_flow_spec& spec, int number) noexcept {
   landfall_record record =
       record_of(number == 0 ? LANDFALL_END_OF_STREAM : LANDFALL_FAILED, flow, spec);
   record.native = number;
-  if (number == ECONNRESET) record.code = LANDFALL_REASON_peer_reset;
+  record.code = reason_of_end(number);
   return record;
 }
 

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devmem-tcp/domain.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cinttypes>
+
+namespace landfall::devmem {
+namespace {
+
+using authoring::refuse;
+using authoring::refuse_os;
+
+// A pool below this is dry before a window has opened.
+constexpr std::uint64_t kPagesLeast = 256;
+
+std::uint32_t page_of(std::uint32_t asked) {
+  return asked != 0 ? asked : static_cast<std::uint32_t>(::sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace
+
+landfall_errc Domain::probe(const landfall_domain_spec& spec, landfall_needs* ret_needs,
+                            landfall_why* reterr_why) {
+  Options options;
+  const landfall_errc understood = read_options(spec.options, &options, reterr_why);
+  ret_needs->flags = LANDFALL_NEED_DMABUF | LANDFALL_NEED_GRANT | LANDFALL_SHARED_POOL |
+                     LANDFALL_TAKES_SOCKETS | LANDFALL_FLOW_ON_ANY_QUEUE | LANDFALL_DRY_POOL_DROPS;
+  ret_needs->spill_bytes_per_queue = options.spill_bytes;
+  ret_needs->rx_page_bytes = options.rx_page_bytes;
+  ret_needs->slice_align_bytes = page_of(options.rx_page_bytes);
+  ret_needs->min_slice_bytes = kPagesLeast * page_of(options.rx_page_bytes);
+  ret_needs->best_placement = LANDFALL_DIRECT;
+  if (understood != LANDFALL_ERRC_ok) return understood;
+  if (const landfall_errc code = probe_kernel(spec.host, reterr_why); code != LANDFALL_ERRC_ok)
+    return code;
+  if (spec.interface_index != 0 && (spec.queue_ids != nullptr || spec.queue_count == 0))
+    return LANDFALL_ERRC_ok;
+  return refuse(reterr_why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_interface_not_named);
+}
+
+landfall_errc Domain::open(const landfall_domain_spec& spec, landfall_why* reterr_why) {
+  host_ = spec.host;
+  if (const landfall_errc code = read_options(spec.options, &options_, reterr_why);
+      code != LANDFALL_ERRC_ok)
+    return code;
+  const bool granted = LANDFALL_HAS(&spec, landfall_domain_spec, grant_dmabuf_id);
+  if (!granted) return refuse(reterr_why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_no_grant);
+  dmabuf_id_ = spec.grant_dmabuf_id;
+  page_bytes_ = page_of(spec.rx_page_bytes);
+  region_bytes_ = spec.region->size_bytes;
+  // The NIC fills the whole dma-buf, so that its offsets must be the Region's.
+  const off_t bound_bytes = spec.dmabuf_fd < 0 ? 0 : ::lseek(spec.dmabuf_fd, 0, SEEK_END);
+  if (spec.dmabuf_offset != 0 ||
+      (bound_bytes > 0 && static_cast<std::uint64_t>(bound_bytes) > region_bytes_))
+    return refuse(reterr_why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_range_outside,
+                  LANDFALL_ORIGIN_LANDFALL, 0,
+                  "the Region is a part of its dma-buf, and the NIC would fill all of it");
+  if (spec.grant_fd >= 0) {
+    int fd = -1;
+    const int number = authoring::attempt(
+        host_, "fcntl", [&] { return fd = ::fcntl(spec.grant_fd, F_DUPFD_CLOEXEC, 0); });
+    if (number != 0)
+      return refuse_os(reterr_why, "fcntl(F_DUPFD_CLOEXEC)",
+                       number == EMFILE ? LANDFALL_REASON_nofile_limit : LANDFALL_REASON_none,
+                       number);
+    lifeline_.reset(fd);
+  }
+  if (LANDFALL_HAS(&spec, landfall_domain_spec, queue_napi_ids))
+    napi_ids_.assign(spec.queue_napi_ids, spec.queue_napi_ids + spec.queue_count);
+  window_budget_ = options_.window_bytes != 0 ? std::min(options_.window_bytes, region_bytes_)
+                                              : region_bytes_ / 2;
+  read_limits();
+  share_out(0);
+  return LANDFALL_ERRC_ok;
+}
+
+}  // namespace landfall::devmem

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "devmem-tcp/kernel.hpp"
+#include "devmem-tcp/options.hpp"
+#include "landfall/abi/transport_authoring.hpp"
+#include "landfall/base/fd.hpp"
+
+namespace landfall::devmem {
+
+/// What the queues of a binding share: its grant, and how much of the pool each flow's receive
+/// window may fill.
+///
+/// Threads: any, after open().
+class Domain {
+ public:
+  explicit Domain(const Kernel& kernel = kRealKernel) noexcept : kernel_{kernel} {}
+
+  static landfall_errc probe(const landfall_domain_spec& spec, landfall_needs* ret_needs,
+                             landfall_why* reterr_why);
+  landfall_errc open(const landfall_domain_spec& spec, landfall_why* reterr_why);
+
+  const Kernel& kernel() const noexcept { return kernel_; }
+  const landfall_host* host() const noexcept { return host_; }
+  const Options& options() const noexcept { return options_; }
+  int lifeline() const noexcept { return lifeline_.get(); }
+  std::uint32_t dmabuf_id() const noexcept { return dmabuf_id_; }
+  std::uint32_t page_bytes() const noexcept { return page_bytes_; }
+  std::uint64_t region_bytes() const noexcept { return region_bytes_; }
+  /// The queues of the binding, as far as the core knows their numbers.
+  const std::vector<std::uint32_t>& napi_ids() const noexcept { return napi_ids_; }
+
+  // window.cpp
+  /// A flow has come, or is gone.
+  void flow_came() noexcept { share_out(flows_.fetch_add(1, std::memory_order_relaxed) + 1); }
+  void flow_left() noexcept { share_out(flows_.fetch_sub(1, std::memory_order_relaxed) - 1); }
+  /// Bytes of the pool that one flow's socket may fill: the window budget by the number of flows,
+  /// that rounded up to a power of two, so that it changes seldom.
+  std::uint32_t window_share() const noexcept { return share_.load(std::memory_order_relaxed); }
+  /// Lets the kernel fill at most that much for this socket, where it might fill more, or was
+  /// `limited` already. Answers whether it now is.
+  bool limit_window(int fd, std::uint32_t share_bytes, bool limited) const noexcept;
+
+ private:
+  void read_limits();
+  void share_out(std::uint32_t flows) noexcept;
+
+  const Kernel& kernel_;
+  const landfall_host* host_ = nullptr;
+  Options options_;
+  Fd lifeline_;
+  std::uint32_t dmabuf_id_ = 0;
+  std::uint32_t page_bytes_ = 4096;
+  std::uint64_t region_bytes_ = 0;
+  std::vector<std::uint32_t> napi_ids_;
+
+  std::uint64_t window_budget_ = 0;
+  std::uint64_t tcp_rmem_bytes_ = 0;  // that the kernel gives a socket by itself, at most
+  std::uint64_t rmem_max_bytes_ = 0;  // that it gives to whoever asks
+  std::atomic<std::uint32_t> flows_{0};
+  std::atomic<std::uint32_t> share_{0};
+};
+
+}  // namespace landfall::devmem

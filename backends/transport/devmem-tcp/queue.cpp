@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+// The flows of a queue: how they come, what they give back, how they end.
+#include "devmem-tcp/queue.hpp"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "landfall/abi/transport_authoring.hpp"
+
+namespace landfall::devmem {
+
+using authoring::refuse;
+using authoring::refuse_os;
+
+void Queue::Unmap::operator()(void* address) const noexcept {
+  ::munmap(address, kBytesPerCall);
+}
+
+landfall_errc Queue::open(const landfall_queue_spec& spec, landfall_why* why) {
+  const landfall_host* const host = domain_.host();
+  extents_max_ = spec.extents_max;
+  const std::uint64_t pages = domain_.region_bytes() / domain_.page_bytes();
+  // An eighth of the pool may wait to go back: large returns, and hardly less room.
+  returns_.emplace(domain_.kernel(), host, spec.flows_max, pages / 8);
+  spill_.emplace(spec.spill);
+  control_ = std::make_unique<std::byte[]>(kPiecesMax * kPieceSpace + kInqSpace);
+  void* beyond = MAP_FAILED;
+  int number = authoring::attempt(host, "mmap", [&] {
+    beyond = ::mmap(nullptr, kBytesPerCall, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                    -1, 0);
+    return beyond == MAP_FAILED ? -1 : 0;
+  });
+  if (number != 0) return refuse_os(why, "mmap", LANDFALL_REASON_out_of_memory, number);
+  beyond_.reset(beyond);
+  int epoll = -1;
+  number = authoring::attempt(host, "epoll_create1",
+                              [&] { return epoll = ::epoll_create1(EPOLL_CLOEXEC); });
+  if (number != 0) return refuse_os(why, "epoll_create1", LANDFALL_REASON_event_fd_failed, number);
+  epoll_.reset(epoll);
+  if (domain_.lifeline() < 0) return LANDFALL_ERRC_ok;
+  epoll_event event{};
+  event.events = EPOLLRDHUP;  // and EPOLLHUP, EPOLLERR; the lifeline says nothing
+  event.data.ptr = this;
+  number = authoring::attempt(host, "epoll_ctl", [&] {
+    return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, domain_.lifeline(), &event);
+  });
+  if (number != 0) return refuse_os(why, "epoll_ctl", LANDFALL_REASON_event_fd_failed, number);
+  return LANDFALL_ERRC_ok;
+}
+
+Queue::~Queue() {
+  while (newest_ != nullptr) {
+    if (newest_->socket) returns_->leave(*newest_);
+    destroy(*newest_);
+  }
+}
+
+// ---- flows
+// ---------------------------------------------------------------------------------------
+
+landfall_errc Queue::attach(int fd, const landfall_flow_spec& spec, Flow** ret_flow,
+                            landfall_why* why) {
+  auto flow = std::make_unique<Flow>();
+  flow->spec = spec;
+  // What is queued already lies in ordinary pages: it came before the flow was steered.
+  int queued = 0;
+  if (::ioctl(fd, FIONREAD, &queued) != 0) queued = 0;
+  flow->steered_at = spec.stream_offset + static_cast<std::uint64_t>(queued);
+  // With each call the kernel says what it has left: no call is made in vain.
+  const int on = 1;
+  int number = authoring::attempt(domain_.host(), "setsockopt", [&] {
+    return ::setsockopt(fd, IPPROTO_TCP, TCP_INQ, &on, sizeof on);
+  });
+  if (number != 0) return refuse_os(why, "setsockopt(TCP_INQ)", LANDFALL_REASON_none, number);
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLRDHUP | EPOLLET;
+  event.data.ptr = flow.get();
+  number = authoring::attempt(domain_.host(), "epoll_ctl",
+                              [&] { return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event); });
+  if (number != 0) return refuse_os(why, "epoll_ctl", LANDFALL_REASON_event_fd_failed, number);
+  flow->socket.reset(fd);
+  domain_.flow_came();
+  flow->window_limited = domain_.limit_window(fd, domain_.window_share(), false);
+  flow->older = newest_;
+  if (newest_ != nullptr) newest_->newer = flow.get();
+  newest_ = flow.get();
+  run(*flow);
+  *ret_flow = flow.release();
+  return LANDFALL_ERRC_ok;
+}
+
+landfall_errc Queue::detach(Flow* flow, std::int32_t* ret_fd, landfall_why* why) {
+  if (flow->out != 0) return refuse(why, LANDFALL_ERRC_busy, LANDFALL_REASON_extents_out);
+  const int fd = flow->socket.get();
+  char byte = 0;
+  if (::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EFAULT)
+    return refuse(why, LANDFALL_ERRC_busy, LANDFALL_REASON_none, LANDFALL_ORIGIN_OS, EFAULT,
+                  "bytes that landed in the Region are queued in the socket: recv(2) cannot read "
+                  "them");
+  unlist(*flow);
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+  returns_->leave(*flow);
+  const int off = 0;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_INQ, &off, sizeof off);
+  domain_.flow_left();
+  *ret_fd = flow->socket.release();
+  destroy(*flow);
+  return LANDFALL_ERRC_ok;
+}
+
+void Queue::close(Flow* flow, bool reset) noexcept {
+  flow->closing = true;
+  unlist(*flow);
+  // Closing is not enough where the application has a duplicate of the descriptor (epoll(7)).
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, flow->socket.get(), nullptr);
+  authoring::end_connection(flow->socket.get(), reset);
+  finish_if_quiet(*flow);
+}
+
+void Queue::pause(Flow* flow, bool on) noexcept {
+  flow->paused = on;
+  if (on && flow->listed != Flow::Listed::done)
+    unlist(*flow);
+  else
+    run(*flow);
+}
+
+void Queue::run(Flow& flow) noexcept {
+  if (flow.listed == Flow::Listed::no && flow.wants_bytes() && !revoked_) runnable_.push(flow);
+}
+
+void Queue::unlist(Flow& flow) noexcept {
+  if (flow.listed == Flow::Listed::runnable) runnable_.remove(flow);
+  if (flow.listed == Flow::Listed::starved) starved_.remove(flow);
+}
+
+/// The windows' share has changed with the number of flows.
+void Queue::apply_window_share() noexcept {
+  applied_share_ = domain_.window_share();
+  for (Flow* flow = newest_; flow != nullptr; flow = flow->older) {
+    if (!flow->socket) continue;
+    flow->window_limited =
+        domain_.limit_window(flow->socket.get(), applied_share_, flow->window_limited);
+  }
+}
+
+// ---- the end
+// -------------------------------------------------------------------------------------
+
+void Queue::give_back(std::span<const landfall_return> returns) noexcept {
+  // The list begins with the newest: put last, it goes back first.
+  for (std::size_t i = returns.size(); i-- > 0;) {
+    const landfall_return& back = returns[i];
+    Flow& flow = *authoring::own<Flow>(back.flow);
+    if (back.memory == 0) {
+      returns_->add(flow, static_cast<std::uint32_t>(back.token));
+      --pages_out_;
+    } else {
+      spill_->give_back(static_cast<std::uint32_t>(back.token));
+    }
+    --extents_out_;
+    --flow.out;
+    if (flow.closing) finish_if_quiet(flow);
+  }
+  if (stopped_) returns_->flush_all();  // nobody polls any more
+}
+
+/// The socket lives until its last extent is back: closing it gives the pages to the NIC.
+void Queue::finish_if_quiet(Flow& flow) noexcept {
+  if (!flow.closing || flow.out != 0 || flow.listed == Flow::Listed::done) return;
+  returns_->leave(flow);
+  flow.socket.reset();
+  domain_.flow_left();
+  done_.push(flow);
+}
+
+void Queue::tell_closed() {
+  while (!done_.empty() && room()) {
+    Flow& flow = done_.pop();
+    emit(authoring::record_of(LANDFALL_CLOSED, &flow, flow.spec));
+    destroy(flow);
+  }
+}
+
+void Queue::destroy(Flow& flow) noexcept {
+  if (flow.socket) domain_.flow_left();
+  (flow.newer == nullptr ? newest_ : flow.newer->older) = flow.older;
+  if (flow.older != nullptr) flow.older->newer = flow.newer;
+  delete &flow;
+}
+
+}  // namespace landfall::devmem

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+// How bytes come: one recvmsg(2) takes what there is, as pieces in pages of the Region that the
+// kernel names by control messages, and what it had to copy in the spill.
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "devmem-tcp/queue.hpp"
+#include "landfall/abi/transport_authoring.hpp"
+#include "landfall/base/limits.hpp"
+
+namespace landfall::devmem {
+namespace {
+
+// A flow that has more waits for the others; who becomes readable meanwhile waits for so many
+// polls.
+constexpr std::uint32_t kPollsPerLook = 8;
+// What a NIC leaves in packet heads of a direct flow comes between pages. More than the largest
+// merged packet without one page between is something else.
+constexpr std::uint64_t kLinearRunMost = 64u << 10;
+
+}  // namespace
+
+std::uint32_t Queue::poll(std::span<landfall_record> out) {
+  out_ = out;
+  count_ = 0;
+  while (count_ < out_.size() && !backlog_.empty()) {
+    out_[count_++] = backlog_.front();
+    backlog_.pop_front();
+  }
+  if (applied_share_ != domain_.window_share()) apply_window_share();
+  if (!starved_.empty()) feed_starved();
+  if (runnable_.empty() || ++polls_ % kPollsPerLook == 0) {
+    bool control = false;
+    look(0, &control);
+  }
+  for (std::uint32_t turns = runnable_.size(); turns != 0; --turns) {
+    if (runnable_.empty() || !room() || extents_out_ == extents_max_) break;
+    receive(runnable_.pop());
+  }
+  if (count_ == 0) returns_->flush_idle();
+  if (!done_.empty()) tell_closed();
+  tell_of_spill();
+  out_ = {};
+  return count_;
+}
+
+void Queue::emit(const landfall_record& record) {
+  if (room())
+    out_[count_++] = record;
+  else
+    backlog_.push_back(record);
+}
+
+void Queue::look(int timeout_ms, bool* ret_control) {
+  if (fault("epoll_wait") != 0) return;
+  const int count =
+      ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout_ms);
+  for (int i = 0; i < count; ++i) {
+    void* const whose = events_[static_cast<std::size_t>(i)].data.ptr;
+    if (whose == nullptr) {
+      *ret_control = true;
+    } else if (whose == this) {
+      revoke();
+    } else {
+      Flow& flow = *static_cast<Flow*>(whose);
+      flow.readable = true;
+      run(flow);
+    }
+  }
+}
+
+/// The lifeline hung up: nothing more is received, what is out stays valid.
+void Queue::revoke() {
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, domain_.lifeline(), nullptr);
+  revoked_ = true;
+  while (!runnable_.empty()) runnable_.pop();
+  while (!starved_.empty()) starved_.pop();
+  landfall_record record{};
+  record.kind = LANDFALL_REVOKED;
+  record.code = LANDFALL_REASON_binding_revoked;
+  backlog_.push_back(record);
+}
+
+/// One call, and what it brought. The flow is in no list.
+void Queue::receive(Flow& flow) {
+  for (bool again = true; again;) {
+    again = false;
+    const auto pieces = std::min({static_cast<std::uint32_t>(out_.size()) - count_,
+                                  extents_max_ - extents_out_, kPiecesMax});
+    const std::span<std::byte> spill = spill_->room();
+    if (flow.by_copy && spill.empty()) return starved_.push(flow);
+    iovec targets[2] = {{spill.data(), spill.size()}, {beyond_.get(), kBytesPerCall}};
+    msghdr message{};
+    message.msg_iov = targets;
+    message.msg_iovlen = flow.by_copy ? 1 : 2;
+    message.msg_control = control_.get();
+    message.msg_controllen = pieces * kPieceSpace + kInqSpace;
+    int number = fault("recvmsg");
+    ssize_t got = -1;
+    if (number == 0) {
+      got = domain_.kernel().recvmsg(flow.socket.get(), &message, kMsgSockDevmem | MSG_DONTWAIT);
+      if (got < 0) number = errno;
+    }
+    if (got > 0)
+      take_pieces(flow, message, static_cast<std::uint64_t>(got));
+    else if (got < 0)
+      again = after_error(flow, number);
+    else
+      fail(flow, 0, 0);
+  }
+  run(flow);
+}
+
+bool Queue::after_error(Flow& flow, int number) {
+  switch (number) {
+    case EAGAIN:
+      flow.readable = false;
+      return false;
+    case EINTR:
+      return false;
+    case EFAULT:
+      // It came to bytes that must be copied, and they did not fit: an empty block, then the iovec
+      // no longer than that.
+      if (spill_->renew()) return true;
+      if (!spill_->has_room()) {
+        starved_.push(flow);
+        return false;
+      }
+      if (!flow.by_copy) return flow.by_copy = true;
+      break;
+    case ENODEV:  // the page is no dma-buf's: another provider's queue (io_uring zcrx)
+      fail(flow, number, LANDFALL_REASON_foreign_binding);
+      return false;
+    default:
+      break;
+  }
+  fail(flow, number, authoring::reason_of_end(number));
+  return false;
+}
+
+/// `number` 0: the end of the stream.
+void Queue::fail(Flow& flow, int number, std::uint32_t code) {
+  flow.ended = true;
+  landfall_record record = authoring::end_of(&flow, flow.spec, number);
+  if (code != 0) record.code = code;
+  emit(record);
+}
+
+void Queue::take_pieces(Flow& flow, const msghdr& message, std::uint64_t bytes) {
+  const std::byte* at = control_.get();
+  const std::byte* const end = at + message.msg_controllen;
+  std::uint64_t told = 0, direct = 0;
+  bool foreign = false;
+  int queued = 1;  // without the word of TCP_INQ: there may be more
+  while (static_cast<std::size_t>(end - at) >= sizeof(cmsghdr)) {
+    const auto& head = *reinterpret_cast<const cmsghdr*>(at);
+    if (head.cmsg_len < sizeof(cmsghdr)) break;
+    if (head.cmsg_level == SOL_SOCKET && head.cmsg_len == CMSG_LEN(sizeof(DmabufCmsg)) &&
+        (head.cmsg_type == kScmDmabuf || head.cmsg_type == kScmLinear)) {
+      DmabufCmsg piece;
+      std::memcpy(&piece, CMSG_DATA(&head), sizeof piece);
+      told += piece.frag_size;
+      if (head.cmsg_type == kScmLinear) {
+        if (!foreign)
+          take_spilled(flow, piece.frag_size, LANDFALL_LINEAR,
+                       LANDFALL_REASON_linear_in_packet_head);
+      } else if (piece.dmabuf_id != domain_.dmabuf_id() || foreign) {
+        foreign = true;  // its offset means nothing here, and what follows has a gap before it
+        returns_->add(flow, piece.frag_token);
+      } else {
+        direct += piece.frag_size;
+        take_page(flow, piece);
+      }
+    } else if (head.cmsg_level == SOL_TCP && head.cmsg_type == TCP_CM_INQ) {
+      std::memcpy(&queued, CMSG_DATA(&head), sizeof queued);
+    }
+    at += CMSG_ALIGN(head.cmsg_len);
+  }
+  flow.readable = queued != 0;
+  if (told == 0) {
+    const Cause cause = cause_of_copy(flow, bytes);
+    take_spilled(flow, static_cast<std::uint32_t>(bytes), cause.placement, cause.code);
+    flow.by_copy = true;
+    flow.since_direct += bytes;
+  } else {
+    flow.by_copy = false;
+    if (direct != 0) {
+      flow.since_direct = 0;
+      if (!flow.saw_direct) saw_direct(flow);
+    }
+  }
+  spill_->align();
+  if (foreign)
+    fail(flow, EXDEV, LANDFALL_REASON_foreign_binding);
+  else if (told != 0 && told != bytes)
+    fail(flow, EBADMSG, LANDFALL_REASON_none);
+}
+
+/// There is room in out_: receive() asked for no more pieces than that.
+inline void Queue::take_page(Flow& flow, const DmabufCmsg& piece) noexcept {
+  const std::uint64_t page = piece.frag_offset / domain_.page_bytes();
+  out_[count_++] =
+      landfall_record{.kind = LANDFALL_DATA,
+                      .placement = LANDFALL_DIRECT,
+                      .memory = 0,
+                      .length = piece.frag_size,
+                      .offset = piece.frag_offset,
+                      .token = piece.frag_token,
+                      .flow_tag = flow.spec.flow_tag,
+                      .stream_offset = flow.spec.stream_offset,
+                      .flow = authoring::handle_of<landfall_flow>(&flow),
+                      .code = 0,
+                      .flags = 0,
+                      .native = 0,
+                      // Some NICs put several packets in a page: the first holds it, the others are
+                      // counted as they are.
+                      .charge_bytes = page == last_page_ ? piece.frag_size : domain_.page_bytes()};
+  last_page_ = page;
+  flow.spec.stream_offset += piece.frag_size;
+  ++flow.out;
+  ++extents_out_;
+  ++pages_out_;
+}
+
+void Queue::take_spilled(Flow& flow, std::uint32_t length, std::uint8_t placement,
+                         std::uint32_t code) {
+  const Spill::Place place = spill_->take(length);
+  landfall_record record = authoring::record_of(LANDFALL_DATA, &flow, flow.spec);
+  record.placement = placement;
+  record.memory = 1;
+  record.length = length;
+  record.offset = place.offset;
+  record.token = place.block;
+  record.code = code;
+  record.charge_bytes = length;
+  out_[count_++] = record;
+  flow.spec.stream_offset += length;
+  ++flow.out;
+  ++extents_out_;
+}
+
+/// Why bytes came without a control message. The kernel tells of it in no other way.
+Queue::Cause Queue::cause_of_copy(Flow& flow, std::uint64_t length) {
+  if (flow.spec.stream_offset < flow.steered_at)
+    return {LANDFALL_COPIED, LANDFALL_REASON_before_steering};
+  const std::uint32_t napi = domain_.kernel().incoming_napi(flow.socket.get());
+  const auto holds = [napi](const std::vector<std::uint32_t>& ids) {
+    return std::find(ids.begin(), ids.end(), napi) != ids.end();
+  };
+  if (napi == 0 || (!holds(domain_.napi_ids()) && !holds(napi_ids_)))
+    return {LANDFALL_COPIED, LANDFALL_REASON_wrong_queue};
+  // The right queue. A packet that was too short to be split, or pages that are not the Region's?
+  if (flow.since_direct + length <= kLinearRunMost)
+    return {LANDFALL_LINEAR, LANDFALL_REASON_linear_in_packet_head};
+  return {LANDFALL_COPIED, LANDFALL_REASON_queue_not_bound};
+}
+
+void Queue::saw_direct(Flow& flow) {
+  flow.saw_direct = true;
+  const std::uint32_t napi = domain_.kernel().incoming_napi(flow.socket.get());
+  if (napi != 0 && std::find(napi_ids_.begin(), napi_ids_.end(), napi) == napi_ids_.end() &&
+      napi_ids_.size() < kQueuesMax)
+    napi_ids_.push_back(napi);
+}
+
+void Queue::feed_starved() noexcept {
+  while (!starved_.empty() && spill_->has_room()) run(starved_.pop());
+}
+
+void Queue::tell_of_spill() {
+  if (starved_.empty() == !told_starved_ || !room()) return;
+  told_starved_ = !told_starved_;
+  landfall_record record{};
+  record.kind = told_starved_ ? LANDFALL_STARVED : LANDFALL_FED;
+  emit(record);
+}
+
+// ---- sleep
+// ---------------------------------------------------------------------------------------
+
+std::uint32_t Queue::arm() {
+  feed_starved();
+  std::uint32_t armed = 0;
+  if (!backlog_.empty() || !done_.empty() || starved_.empty() == told_starved_)
+    armed |= LANDFALL_ARM_READY;
+  if (!runnable_.empty())
+    armed |= extents_out_ == extents_max_ ? LANDFALL_ARM_WANTS_RETURNS : LANDFALL_ARM_READY;
+  // What a dry pool drops wakes nobody.
+  const bool scarce =
+      std::uint64_t{pages_out_} * domain_.page_bytes() >= domain_.region_bytes() / 2;
+  if (!starved_.empty() || scarce) armed |= LANDFALL_ARM_WANTS_RETURNS;
+  if ((armed & LANDFALL_ARM_READY) == 0) scarce ? returns_->flush_all() : returns_->flush_idle();
+  return armed;
+}
+
+landfall_errc Queue::wait(int control_fd, std::uint64_t timeout_ns, std::int32_t* ret_control) {
+  if (control_fd != control_fd_ && control_fd >= 0) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    const int number = authoring::attempt(domain_.host(), "epoll_ctl", [&] {
+      return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, control_fd, &event);
+    });
+    if (number != 0) return authoring::errc_of(number);
+    control_fd_ = control_fd;
+  }
+  const std::uint64_t ms = timeout_ns / 1'000'000 + (timeout_ns % 1'000'000 != 0 ? 1 : 0);
+  bool control = false;
+  look(timeout_ns == UINT64_MAX ? -1 : static_cast<int>(std::min<std::uint64_t>(ms, 1 << 30)),
+       &control);
+  *ret_control = control ? 1 : 0;
+  return LANDFALL_ERRC_ok;
+}
+
+}  // namespace landfall::devmem

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// How pages go back to the kernel: tokens are gathered by socket, joined to ranges, and given back
+// many in one call, the newest first.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "devmem-tcp/flow.hpp"
+#include "devmem-tcp/kernel.hpp"
+
+namespace landfall::devmem {
+
+/// Tokens of one socket as ranges, at most what one call takes. The kernel counts tokens from the
+/// lowest free number, so those that were received together are neighbours, in whatever order they
+/// come back.
+class PendingTokens {
+ public:
+  bool empty() const noexcept { return first_ == kRangesMax; }
+  bool full() const noexcept { return first_ == 0 || pages_ == kPagesMax; }
+  std::uint32_t pages() const noexcept { return pages_; }
+  /// The newest first: what was used last is the likeliest to be in a cache.
+  std::span<const TokenRange> ranges() const noexcept { return std::span{ranges_}.subspan(first_); }
+
+  /// Not when it is full().
+  void add(std::uint32_t token) noexcept {
+    ++pages_;
+    if (first_ != kRangesMax) {
+      TokenRange& newest = ranges_[first_];
+      if (token == newest.start + newest.count) {
+        ++newest.count;
+        return join();
+      }
+      if (token + 1 == newest.start) {
+        --newest.start;
+        ++newest.count;
+        return join();
+      }
+    }
+    ranges_[--first_] = {token, 1};
+  }
+  /// The first `pages` of ranges() are back.
+  void remove(std::uint32_t pages) noexcept;
+  void clear() noexcept {
+    first_ = kRangesMax;
+    pages_ = 0;
+  }
+
+  Flow* flow = nullptr;
+  PendingTokens* previous = nullptr;  // in the list of blocks in use, the oldest first
+  PendingTokens* next = nullptr;
+
+ private:
+  /// The newest range has grown: does it meet the one before it?
+  void join() noexcept {
+    if (first_ + 1 >= kRangesMax) return;
+    const TokenRange newest = ranges_[first_];
+    TokenRange& before = ranges_[first_ + 1];
+    if (newest.start == before.start + before.count) {
+      before.count += newest.count;
+    } else if (newest.start + newest.count == before.start) {
+      before = {newest.start, newest.count + before.count};
+    } else {
+      return;
+    }
+    ++first_;
+  }
+
+  std::array<TokenRange, kRangesMax> ranges_;  // filled from the back
+  std::uint32_t first_ = kRangesMax;
+  std::uint32_t pages_ = 0;
+};
+
+/// The tokens of all flows of a queue.
+///
+/// Threads: one at a time. Cost: no allocation after make(); one system call for up to 1024 pages.
+class TokenReturns {
+ public:
+  /// `held_back_max` pages may wait in all before the oldest go back. Throws std::bad_alloc.
+  TokenReturns(const Kernel& kernel, const landfall_host* host, std::uint32_t flows_max,
+               std::uint64_t held_back_max);
+
+  /// May give some back.
+  void add(Flow& flow, std::uint32_t token) noexcept {
+    PendingTokens* pending = flow.pending;
+    if (pending == nullptr) pending = &open(flow);
+    pending->add(token);
+    if (++held_back_ > held_back_max_ || pending->pages() >= kPagesPerCall || pending->full()) {
+      make_room(flow);
+    }
+  }
+  /// All of this flow. False: the kernel will not take them now; they are kept.
+  bool flush(Flow& flow) noexcept;
+  /// What is worth a call of its own, because nothing else is to be done.
+  void flush_idle() noexcept;
+  void flush_all() noexcept;
+  /// The flow's socket is about to be closed, or to leave: all of it, and nothing is kept.
+  void leave(Flow& flow) noexcept;
+
+  std::uint64_t held_back() const noexcept { return held_back_; }
+  std::uint64_t calls() const noexcept { return calls_; }
+
+  /// A flow's tokens go back when so many are there.
+  static constexpr std::uint32_t kPagesPerCall = 512;
+  /// Fewer than this wait for more even where there is time: a call costs more than they are worth.
+  static constexpr std::uint32_t kPagesIdle = 64;
+  static constexpr std::uint32_t kBlocksMax = 256;
+
+ private:
+  PendingTokens& open(Flow& flow) noexcept;
+  void make_room(Flow& flow) noexcept;
+  void release(PendingTokens& pending) noexcept;
+
+  const Kernel& kernel_;
+  const landfall_host* host_;
+  std::vector<PendingTokens> blocks_;
+  PendingTokens* free_ = nullptr;    // linked by next
+  PendingTokens* oldest_ = nullptr;  // in use
+  PendingTokens* newest_ = nullptr;
+  std::uint64_t held_back_ = 0;
+  std::uint64_t held_back_max_;
+  std::uint64_t calls_ = 0;
+};
+
+}  // namespace landfall::devmem
