@@ -25,20 +25,14 @@ TokenReturns::TokenReturns(const Kernel& kernel, const landfall_host* host, std:
   for (PendingTokens& block : blocks_) block.next = std::exchange(free_, &block);
 }
 
-/// A block for a flow that has none: the flow whose tokens wait longest makes room.
+/// Another block for a flow: where all are in use, those that wait longest make room.
 PendingTokens& TokenReturns::open(Flow& flow) noexcept {
-  if (free_ == nullptr) {
-    Flow& oldest = *oldest_->flow;
-    if (!flush(oldest)) {
-      // Left to the kernel, which takes them when the socket is closed (tcp_v4_destroy_sock).
-      held_back_ -= oldest.pending->pages();
-      release(*oldest.pending);
-    }
-  }
+  if (free_ == nullptr && !flush(*oldest_->flow)) abandon(*oldest_);
   PendingTokens& pending = *free_;
   free_ = pending.next;
   pending.clear();
   pending.flow = &flow;
+  pending.older = flow.pending;
   pending.previous = newest_;
   pending.next = nullptr;
   (newest_ == nullptr ? oldest_ : newest_->next) = &pending;
@@ -48,32 +42,40 @@ PendingTokens& TokenReturns::open(Flow& flow) noexcept {
 }
 
 void TokenReturns::release(PendingTokens& pending) noexcept {
+  PendingTokens** link = &pending.flow->pending;
+  while (*link != &pending) link = &(*link)->older;
+  *link = pending.older;
   (pending.previous == nullptr ? oldest_ : pending.previous->next) = pending.next;
   (pending.next == nullptr ? newest_ : pending.next->previous) = pending.previous;
-  pending.flow->pending = nullptr;
   pending.next = std::exchange(free_, &pending);
 }
 
-void TokenReturns::make_room(Flow& flow) noexcept {
-  if (flow.pending->pages() >= kPagesPerCall || flow.pending->full()) {
-    if (!flush(flow) && flow.pending->full()) {
-      held_back_ -= flow.pending->pages();
-      release(*flow.pending);  // as above
-    }
-    return;
-  }
-  flush(*oldest_->flow);
+/// The kernel takes them when the socket is closed (tcp_release_user_frags).
+void TokenReturns::abandon(PendingTokens& pending) noexcept {
+  held_back_ -= pending.pages();
+  release(pending);
+}
+
+void TokenReturns::give_some(Flow& flow) noexcept {
+  const bool many = flow.pending->pages() >= kPagesPerCall || flow.pending->full();
+  flush(many ? flow : *oldest_->flow);
 }
 
 bool TokenReturns::flush(Flow& flow) noexcept {
-  PendingTokens* const pending = flow.pending;
-  if (pending == nullptr) return true;
-  while (!pending->empty()) {
+  while (flow.pending != nullptr) {
+    if (!give(*flow.pending)) return false;
+    release(*flow.pending);
+  }
+  return true;
+}
+
+bool TokenReturns::give(PendingTokens& pending) noexcept {
+  while (!pending.empty()) {
     int number = authoring::fault(host_, "setsockopt");
     int back = -1;
     if (number == 0) {
-      const std::span<const TokenRange> ranges = pending->ranges();
-      back = kernel_.dontneed(flow.socket.get(), ranges.data(),
+      const std::span<const TokenRange> ranges = pending.ranges();
+      back = kernel_.dontneed(pending.flow->socket.get(), ranges.data(),
                               static_cast<std::uint32_t>(ranges.size()));
       ++calls_;
       if (back < 0) number = errno;
@@ -82,34 +84,27 @@ bool TokenReturns::flush(Flow& flow) noexcept {
     // Fewer than asked: those in front are back. None at all, or another error: it knows none of
     // them, and asking again would not change that.
     const std::uint32_t gone =
-        back > 0 ? std::min(static_cast<std::uint32_t>(back), pending->pages()) : pending->pages();
-    pending->remove(gone);
+        back > 0 ? std::min(static_cast<std::uint32_t>(back), pending.pages()) : pending.pages();
+    pending.remove(gone);
     held_back_ -= gone;
   }
-  release(*pending);
   return true;
 }
 
-void TokenReturns::flush_idle() noexcept {
-  for (PendingTokens* pending = oldest_; pending != nullptr;) {
+void TokenReturns::flush_where(std::uint32_t pages_least) noexcept {
+  PendingTokens* pending = oldest_;
+  while (pending != nullptr) {
     PendingTokens* const next = pending->next;
-    if (pending->pages() >= kPagesIdle) flush(*pending->flow);
-    pending = next;
-  }
-}
-
-void TokenReturns::flush_all() noexcept {
-  for (PendingTokens* pending = oldest_; pending != nullptr;) {
-    PendingTokens* const next = pending->next;
-    flush(*pending->flow);
+    // Of a flow with more blocks the newest speaks for all.
+    const bool newest_of_flow = pending->flow->pending == pending;
+    if (newest_of_flow && pending->pages() >= pages_least) flush(*pending->flow);
     pending = next;
   }
 }
 
 void TokenReturns::leave(Flow& flow) noexcept {
   if (flush(flow) || flush(flow)) return;
-  held_back_ -= flow.pending->pages();
-  release(*flow.pending);  // closing the socket gives them back
+  while (flow.pending != nullptr) abandon(*flow.pending);
 }
 
 }  // namespace landfall::devmem

@@ -50,6 +50,7 @@ class PendingTokens {
   }
 
   Flow* flow = nullptr;
+  PendingTokens* older = nullptr;     // of the same flow: full, and the kernel did not take it yet
   PendingTokens* previous = nullptr;  // in the list of blocks in use, the oldest first
   PendingTokens* next = nullptr;
 
@@ -86,17 +87,16 @@ class TokenReturns {
   /// May give some back.
   void add(Flow& flow, std::uint32_t token) noexcept {
     PendingTokens* pending = flow.pending;
-    if (pending == nullptr) pending = &open(flow);
+    if (pending == nullptr || pending->full()) pending = &open(flow);
     pending->add(token);
-    if (++held_back_ > held_back_max_ || pending->pages() >= kPagesPerCall || pending->full()) {
-      make_room(flow);
-    }
+    if (++held_back_ > held_back_max_ || pending->pages() >= kPagesPerCall || pending->full())
+      give_some(flow);
   }
   /// All of this flow. False: the kernel will not take them now; they are kept.
   bool flush(Flow& flow) noexcept;
   /// What is worth a call of its own, because nothing else is to be done.
-  void flush_idle() noexcept;
-  void flush_all() noexcept;
+  void flush_idle() noexcept { flush_where(kPagesIdle); }
+  void flush_all() noexcept { flush_where(1); }
   /// The flow's socket is about to be closed, or to leave: all of it, and nothing is kept.
   void leave(Flow& flow) noexcept;
 
@@ -111,7 +111,10 @@ class TokenReturns {
 
  private:
   PendingTokens& open(Flow& flow) noexcept;
-  void make_room(Flow& flow) noexcept;
+  void flush_where(std::uint32_t pages_least) noexcept;
+  void give_some(Flow& flow) noexcept;
+  bool give(PendingTokens& pending) noexcept;
+  void abandon(PendingTokens& pending) noexcept;
   void release(PendingTokens& pending) noexcept;
 
   const Kernel& kernel_;
