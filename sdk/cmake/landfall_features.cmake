@@ -71,6 +71,16 @@ else()
   target_compile_definitions(landfall_uring INTERFACE LANDFALL_HAVE_URING=0)
 endif()
 
+if(PkgConfig_FOUND)
+  pkg_check_modules(landfall_nl QUIET IMPORTED_TARGET libnl-3.0>=3.5 libnl-genl-3.0>=3.5)
+endif()
+landfall_feature(NIC "setting NICs up" FOUND "${landfall_nl_FOUND}"
+  MISSING "libnl-3 not found (Debian: libnl-3-dev libnl-genl-3-dev)")
+add_library(landfall_nl INTERFACE)
+if(LANDFALL_HAVE_NIC)
+  target_link_libraries(landfall_nl INTERFACE PkgConfig::landfall_nl)
+endif()
+
 find_package(CLI11 QUIET)
 find_package(nlohmann_json QUIET)
 if(CLI11_FOUND AND nlohmann_json_FOUND)

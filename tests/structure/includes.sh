@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Goal: includes run one way, abi <- base <- {memory, nic} <- transport <- policy <- facade <- tools;
+# Goal: includes run one way, {abi, uapi} <- base <- {memory, nic} <- transport <- policy <- facade <- tools;
 # a backend sees public headers and its own folder; public headers include nothing of others; the
 # core compares no backend's name. usage: includes.sh ROOT
 set -euo pipefail
@@ -8,7 +8,7 @@ cd "$1"
 
 rank() {  # rank LAYER: a file may include its own layer and lower ranks
   case $1 in
-    abi) echo 0 ;; base) echo 1 ;; memory|nic) echo 2 ;; transport) echo 3 ;; policy) echo 4 ;;
+    abi|uapi) echo 0 ;; base) echo 1 ;; memory|nic) echo 2 ;; transport) echo 3 ;; policy) echo 4 ;;
     facade) echo 5 ;; cli|daemon|libfabric) echo 6 ;; *) echo "?" ;;
   esac
 }

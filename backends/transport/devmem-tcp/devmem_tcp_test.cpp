@@ -35,7 +35,7 @@ TEST(DevmemTcp, TakesABacklogInFewCalls) {
   EXPECT_LE(rig.kernel.receives, 2048u / 64);
   EXPECT_EQ(rig.kernel.empty_receives, 0u);
   EXPECT_LE(rig.kernel.returns, 2048u / 512);
-  for (const TokenRange& range : rig.kernel.last_return) EXPECT_GE(range.count, 128u);
+  for (const DmabufToken& range : rig.kernel.last_return) EXPECT_GE(range.token_count, 128u);
 }
 
 TEST(DevmemTcp, NeverTellsOfMoreThanThereIsRoomFor) {
@@ -308,13 +308,13 @@ TEST(PendingTokens, HoldEachTokenOnceInWhateverOrderTheyCome) {
     EXPECT_EQ(pending.pages(), in.size());
     const auto taken = static_cast<std::uint32_t>(random() % in.size());
     std::vector<std::uint32_t> order;
-    for (const TokenRange& range : pending.ranges())
-      for (std::uint32_t i = 0; i < range.count; ++i) order.push_back(range.start + i);
+    for (const DmabufToken& range : pending.ranges())
+      for (std::uint32_t i = 0; i < range.token_count; ++i) order.push_back(range.token_start + i);
     ASSERT_EQ(std::set<std::uint32_t>(order.begin(), order.end()), in);
     pending.remove(taken);
     std::vector<std::uint32_t> rest;
-    for (const TokenRange& range : pending.ranges())
-      for (std::uint32_t i = 0; i < range.count; ++i) rest.push_back(range.start + i);
+    for (const DmabufToken& range : pending.ranges())
+      for (std::uint32_t i = 0; i < range.token_count; ++i) rest.push_back(range.token_start + i);
     EXPECT_EQ(rest, std::vector<std::uint32_t>(order.begin() + taken, order.end()));
   }
 }

@@ -36,8 +36,7 @@ landfall_errc Domain::probe(const landfall_domain_spec& spec, landfall_needs* re
   if (understood != LANDFALL_ERRC_ok) return understood;
   if (const landfall_errc code = probe_kernel(spec.host, reterr_why); code != LANDFALL_ERRC_ok)
     return code;
-  if (spec.interface_index != 0 && (spec.queue_ids != nullptr || spec.queue_count == 0))
-    return LANDFALL_ERRC_ok;
+  if (spec.interface_index != 0) return LANDFALL_ERRC_ok;
   return refuse(reterr_why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_interface_not_named);
 }
 

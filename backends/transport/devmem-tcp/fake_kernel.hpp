@@ -53,7 +53,7 @@ class FakeKernel {
       .recvmsg = [](int fd, msghdr* message, int flags) noexcept -> ssize_t {
         return current_->receive(fd, *message, flags);
       },
-      .dontneed = [](int fd, const TokenRange* ranges, std::uint32_t count) noexcept -> int {
+      .dontneed = [](int fd, const DmabufToken* ranges, std::uint32_t count) noexcept -> int {
         return current_->give_back(fd, {ranges, count});
       },
       .incoming_napi = [](int) noexcept { return current_->napi; },
@@ -62,12 +62,12 @@ class FakeKernel {
   /// How the n-th packet of a socket comes; asked once for each.
   std::function<Packet(std::uint64_t)> way = [](std::uint64_t) { return Packet{}; };
   std::uint32_t napi = 100;
-  std::uint32_t pages_per_return = kPagesMax;  // less: a call takes fewer than it was given
-  int refuse_returns = 0;                      // so many calls of dontneed end with ENOMEM
+  std::uint32_t pages_per_return = kTokensMax;  // less: a call takes fewer than it was given
+  int refuse_returns = 0;                       // so many calls of dontneed end with ENOMEM
 
   std::uint64_t receives = 0, returns = 0, empty_receives = 0;
   std::uint64_t wrong_tokens = 0;  // given back that were not out
-  std::vector<TokenRange> last_return;
+  std::vector<DmabufToken> last_return;
 
   std::size_t pages_free() const { return free_.size(); }
   std::size_t tokens_out(int fd) const {
@@ -104,6 +104,8 @@ class FakeKernel {
     bool ended = false;
     int error = 0;
   };
+  // ETOOSMALL: the control buffer cannot hold one message more (include/linux/errno.h).
+  static constexpr int kTooSmall = 525;
   static constexpr std::uint64_t kForeign = ~std::uint64_t{0};
 
   void arrive(int fd, Socket& socket) {
@@ -268,27 +270,27 @@ class FakeKernel {
     return sent;
   }
 
-  int give_back(int fd, std::span<const TokenRange> ranges) {
+  int give_back(int fd, std::span<const DmabufToken> ranges) {
     ++returns;
     last_return.assign(ranges.begin(), ranges.end());
     if (refuse_returns > 0) {
       --refuse_returns;
       return fail(ENOMEM);
     }
-    if (ranges.size() > kRangesMax) return fail(EINVAL);
+    if (ranges.size() > kTokenRangesMax) return fail(EINVAL);
     std::uint32_t asked = 0;
     int back = 0;
-    for (const TokenRange& range : ranges) {
-      for (std::uint32_t i = 0; i < range.count; ++i) {
-        if (++asked > std::min(kPagesMax, pages_per_return)) return back;
-        const auto found = sockets_[fd].tokens.find(range.start + i);
+    for (const DmabufToken& range : ranges) {
+      for (std::uint32_t i = 0; i < range.token_count; ++i) {
+        if (++asked > std::min<std::size_t>(kTokensMax, pages_per_return)) return back;
+        const auto found = sockets_[fd].tokens.find(range.token_start + i);
         if (found == sockets_[fd].tokens.end()) {
           ++wrong_tokens;
           continue;
         }
         const std::uint64_t page = found->second;
         sockets_[fd].tokens.erase(found);
-        sockets_[fd].free_tokens.insert(range.start + i);
+        sockets_[fd].free_tokens.insert(range.token_start + i);
         ++back;
         if (page != kForeign) release(page);
       }

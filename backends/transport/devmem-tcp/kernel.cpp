@@ -14,14 +14,14 @@ constinit const Kernel kRealKernel{
     .recvmsg = [](int fd, msghdr* message, int flags) noexcept -> ssize_t {
       return ::recvmsg(fd, message, flags);
     },
-    .dontneed = [](int fd, const TokenRange* ranges, std::uint32_t count) noexcept -> int {
-      return ::setsockopt(fd, SOL_SOCKET, kSoDontneed, ranges,
+    .dontneed = [](int fd, const DmabufToken* ranges, std::uint32_t count) noexcept -> int {
+      return ::setsockopt(fd, SOL_SOCKET, uapi::devmem::kSoDontneed, ranges,
                           static_cast<socklen_t>(count * sizeof *ranges));
     },
     .incoming_napi = [](int fd) noexcept -> std::uint32_t {
       std::uint32_t id = 0;
       socklen_t length = sizeof id;
-      return ::getsockopt(fd, SOL_SOCKET, kSoIncomingNapiId, &id, &length) == 0 ? id : 0;
+      return ::getsockopt(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &id, &length) == 0 ? id : 0;
     },
 };
 
@@ -33,7 +33,7 @@ landfall_errc probe_kernel(const landfall_host* host, landfall_why* reterr_why) 
   if (number != 0) return authoring::refuse_os(reterr_why, "socket", LANDFALL_REASON_none, number);
   const Fd socket{fd};
   // A kernel that knows the option gives nothing back, and says so.
-  const TokenRange nothing{};
+  const DmabufToken nothing{};
   const int refused = authoring::attempt(
       host, "setsockopt", [&] { return kRealKernel.dontneed(socket.get(), &nothing, 1); });
   if (refused == 0) return LANDFALL_ERRC_ok;

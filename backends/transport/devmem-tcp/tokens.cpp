@@ -10,10 +10,11 @@ namespace landfall::devmem {
 
 void PendingTokens::remove(std::uint32_t pages) noexcept {
   pages_ -= std::min(pages, pages_);
-  while (first_ != kRangesMax && pages >= ranges_[first_].count) pages -= ranges_[first_++].count;
-  if (first_ == kRangesMax) return;
-  ranges_[first_].start += pages;
-  ranges_[first_].count -= pages;
+  while (first_ != kTokenRangesMax && pages >= ranges_[first_].token_count)
+    pages -= ranges_[first_++].token_count;
+  if (first_ == kTokenRangesMax) return;
+  ranges_[first_].token_start += pages;
+  ranges_[first_].token_count -= pages;
 }
 
 TokenReturns::TokenReturns(const Kernel& kernel, const landfall_host* host, std::uint32_t flows_max,
@@ -74,7 +75,7 @@ bool TokenReturns::give(PendingTokens& pending) noexcept {
     int number = authoring::fault(host_, "setsockopt");
     int back = -1;
     if (number == 0) {
-      const std::span<const TokenRange> ranges = pending.ranges();
+      const std::span<const DmabufToken> ranges = pending.ranges();
       back = kernel_.dontneed(pending.flow->socket.get(), ranges.data(),
                               static_cast<std::uint32_t>(ranges.size()));
       ++calls_;

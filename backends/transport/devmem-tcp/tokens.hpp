@@ -19,24 +19,26 @@ namespace landfall::devmem {
 /// come back.
 class PendingTokens {
  public:
-  bool empty() const noexcept { return first_ == kRangesMax; }
-  bool full() const noexcept { return first_ == 0 || pages_ == kPagesMax; }
+  bool empty() const noexcept { return first_ == kTokenRangesMax; }
+  bool full() const noexcept { return first_ == 0 || pages_ == kTokensMax; }
   std::uint32_t pages() const noexcept { return pages_; }
   /// The newest first: what was used last is the likeliest to be in a cache.
-  std::span<const TokenRange> ranges() const noexcept { return std::span{ranges_}.subspan(first_); }
+  std::span<const DmabufToken> ranges() const noexcept {
+    return std::span{ranges_}.subspan(first_);
+  }
 
   /// Not when it is full().
   void add(std::uint32_t token) noexcept {
     ++pages_;
-    if (first_ != kRangesMax) {
-      TokenRange& newest = ranges_[first_];
-      if (token == newest.start + newest.count) {
-        ++newest.count;
+    if (first_ != kTokenRangesMax) {
+      DmabufToken& newest = ranges_[first_];
+      if (token == newest.token_start + newest.token_count) {
+        ++newest.token_count;
         return join();
       }
-      if (token + 1 == newest.start) {
-        --newest.start;
-        ++newest.count;
+      if (token + 1 == newest.token_start) {
+        --newest.token_start;
+        ++newest.token_count;
         return join();
       }
     }
@@ -45,7 +47,7 @@ class PendingTokens {
   /// The first `pages` of ranges() are back.
   void remove(std::uint32_t pages) noexcept;
   void clear() noexcept {
-    first_ = kRangesMax;
+    first_ = kTokenRangesMax;
     pages_ = 0;
   }
 
@@ -57,21 +59,21 @@ class PendingTokens {
  private:
   /// The newest range has grown: does it meet the one before it?
   void join() noexcept {
-    if (first_ + 1 >= kRangesMax) return;
-    const TokenRange newest = ranges_[first_];
-    TokenRange& before = ranges_[first_ + 1];
-    if (newest.start == before.start + before.count) {
-      before.count += newest.count;
-    } else if (newest.start + newest.count == before.start) {
-      before = {newest.start, newest.count + before.count};
+    if (first_ + 1 >= kTokenRangesMax) return;
+    const DmabufToken newest = ranges_[first_];
+    DmabufToken& before = ranges_[first_ + 1];
+    if (newest.token_start == before.token_start + before.token_count) {
+      before.token_count += newest.token_count;
+    } else if (newest.token_start + newest.token_count == before.token_start) {
+      before = {newest.token_start, newest.token_count + before.token_count};
     } else {
       return;
     }
     ++first_;
   }
 
-  std::array<TokenRange, kRangesMax> ranges_;  // filled from the back
-  std::uint32_t first_ = kRangesMax;
+  std::array<DmabufToken, kTokenRangesMax> ranges_;  // filled from the back
+  std::uint32_t first_ = kTokenRangesMax;
   std::uint32_t pages_ = 0;
 };
 

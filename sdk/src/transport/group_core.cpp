@@ -140,6 +140,14 @@ Result<void> GroupCore::bind(const std::shared_ptr<ContextCore>& context,
     spec.dmabuf_fd = dmabuf.get();
     spec.dmabuf_offset = whole.offset_bytes;
   }
+  if ((needs.flags & LANDFALL_NEED_GRANT) != 0) {
+    LANDFALL_TRY(grant_, Grant::make(*context_, {.interface_index = spec.interface_index,
+                                                 .queue_ids = options.queue_ids,
+                                                 .queues = options.queues,
+                                                 .dmabuf_fd = dmabuf.get(),
+                                                 .rx_page_bytes = needs.rx_page_bytes}));
+    grant_->describe(spec);
+  }
   landfall_why why{};
   why.struct_size = sizeof why;
   if (const landfall_errc code = ops_->domain_open(&spec, &domain_, &why);
@@ -311,6 +319,7 @@ Result<std::uint32_t> GroupCore::close() {
 
 void GroupCore::close_domain() noexcept {
   if (domain_ != nullptr) ops_->domain_close(std::exchange(domain_, nullptr));
+  grant_.reset();
 }
 
 void GroupCore::abandon() noexcept {

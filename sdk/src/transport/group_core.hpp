@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "landfall/transport/group.hpp"
 #include "memory/region_core.hpp"
+#include "transport/grant.hpp"
 #include "transport/queue_core.hpp"
 
 namespace landfall::detail {
@@ -60,6 +62,7 @@ class GroupCore {
   Decision decision_;
   const landfall_transport_ops* ops_ = nullptr;
   landfall_needs needs_{};
+  std::optional<Grant> grant_;  // from before domain_ to after it
   landfall_domain* domain_ = nullptr;
   std::vector<std::unique_ptr<QueueCore>> queues_;
   std::vector<std::unique_ptr<Receiver>> receivers_;

@@ -77,7 +77,7 @@ receiver_start() {  # receiver_start PORT [OPTION...]
   shift
   rm -f "$work/out"
   mkfifo "$work/ready"
-  "$tool" recv "$@" "$port" >"$work/ready" 2>"$work/errors" &
+  "${receiver_tool:-$tool}" recv "$@" "$port" >"$work/ready" 2>"$work/errors" &
   receiver=$!
   exec 8<"$work/ready"
   rm "$work/ready"

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "landfall/abi/authoring.hpp"
+#include "landfall/uapi/ethtool.hpp"
+#include "landfall/uapi/netdev.hpp"
+#include "nic/decode.hpp"
+#include "nic/ethtool_ioctl.hpp"
+#include "nic/netlink.hpp"
+#include "nic/nic.hpp"
+#include "nic/refusals.hpp"
+
+namespace landfall::nic {
+namespace {
+
+namespace ethtool = uapi::ethtool;
+namespace netdev = uapi::netdev;
+
+/// The name at this moment; "" when the interface has gone.
+std::string name_of(std::uint32_t index) {
+  char name[IF_NAMESIZE]{};
+  return ::if_indextoname(index, name) == nullptr ? std::string{} : std::string{name};
+}
+
+Error no_such_interface(std::uint32_t index) {
+  return Error{Errc::not_found, "read", ReasonCode::interface_unknown, Origin::os, ENODEV}.with(
+      "there is no network interface number " + std::to_string(index));
+}
+
+class KernelNic final : public Nic {
+ public:
+  KernelNic(Fd rule_socket, const landfall_host* host)
+      : rule_socket_{std::move(rule_socket)}, host_{host} {}
+
+  Result<std::vector<InterfaceName>> interfaces() override;
+  Result<NicState> read(std::uint32_t interface_index) override;
+  Result<void> try_queue(std::uint32_t interface_index, std::uint32_t queue_id) override;
+  Result<Bound> bind_rx(const BindRequest& request) override;
+  Result<RuleTable> rule_table(std::uint32_t interface_index) override;
+  Result<std::vector<Rule>> rules(std::uint32_t interface_index) override;
+  Result<std::uint32_t> insert_rule(std::uint32_t interface_index, const Rule& rule) override;
+  Result<void> remove_rule(std::uint32_t interface_index, std::uint32_t location) override;
+  int rule_socket() const noexcept override { return rule_socket_.get(); }
+
+ private:
+  /// One ioctl on an interface, behind the fault seam: errno.
+  template <class Call>
+  int on_interface(const char* site, std::uint32_t index, Call&& call) const {
+    if (const int injected = authoring::fault(host_, site)) return injected;
+    IoctlInterface at;
+    if (const int number = find_interface(rule_socket_.get(), index, at)) return number;
+    return call(at);
+  }
+  Result<void> read_link(NicState& state);
+  Result<void> read_settings(Netlink& netlink, NicState& state);
+  Result<void> read_queues(Netlink& netlink, NicState& state);
+  void read_by_ioctl(NicState& state) const;
+
+  Fd rule_socket_;
+  const landfall_host* host_;
+};
+
+using Decode = void (*)(Bytes, NicState&);
+
+/// Asks and decodes each answer. EOPNOTSUPP, and ENODATA from older kernels: the driver does not
+/// have it, which is an answer.
+Result<void> fetch(Netlink& netlink, const char* what, nl_msg* request, Decode decode,
+                   NicState& state) {
+  const Answer answer = netlink.ask(request);
+  if (answer.refusal.number == EOPNOTSUPP || answer.refusal.number == ENODATA) return {};
+  if (answer.refusal.number == ENODEV) return no_such_interface(state.index);
+  if (answer.refusal) return read_refused(what, answer.refusal, state.name);
+  for (const AnswerBytes& message : answer.messages) decode(message, state);
+  return {};
+}
+
+Error no_room(const char* what) {
+  return os_error(what, ReasonCode::out_of_memory, ENOMEM);
+}
+
+/// A request of the ethtool family about one interface.
+Message ethtool_request(const Family& family, std::uint8_t command, int flags,
+                        std::uint32_t index) {
+  Message message = generic_message(family, command, flags);
+  nlattr* header = message ? nla_nest_start(message.get(), ethtool::kHeader) : nullptr;
+  if (header == nullptr || nla_put_u32(message.get(), ethtool::kHeaderDevIndex, index) < 0)
+    return {nullptr, nlmsg_free};
+  nla_nest_end(message.get(), header);
+  return message;
+}
+
+Message link_request(std::uint32_t index, int flags) {
+  Message message{nlmsg_alloc_simple(RTM_GETLINK, NLM_F_REQUEST | flags), nlmsg_free};
+  ifinfomsg link{};
+  link.ifi_index = static_cast<int>(index);
+  if (message && nlmsg_append(message.get(), &link, sizeof link, NLMSG_ALIGNTO) < 0)
+    message.reset();
+  return message;
+}
+
+Result<std::vector<InterfaceName>> KernelNic::interfaces() {
+  LANDFALL_TRY(Netlink netlink, Netlink::open(NETLINK_ROUTE, host_));
+  const Message request = link_request(0, NLM_F_DUMP);
+  if (!request) return no_room("RTM_GETLINK");
+  const Answer answer = netlink.ask(request.get());
+  if (answer.refusal) return read_refused("the list of interfaces", answer.refusal, "");
+  std::vector<InterfaceName> result;
+  for (const AnswerBytes& message : answer.messages) {
+    NicState state;
+    decode_link(message, state);
+    if (state.index != 0) result.push_back({state.index, state.name});
+  }
+  std::ranges::sort(result, {}, &InterfaceName::index);
+  return result;
+}
+
+Result<NicState> KernelNic::read(std::uint32_t interface_index) {
+  NicState state;
+  state.index = interface_index;
+  LANDFALL_CHECK(read_link(state));
+  LANDFALL_TRY(Netlink netlink, Netlink::open(NETLINK_GENERIC, host_));
+  LANDFALL_CHECK(read_settings(netlink, state));
+  LANDFALL_CHECK(read_queues(netlink, state));
+  read_by_ioctl(state);
+  return state;
+}
+
+Result<void> KernelNic::read_link(NicState& state) {
+  LANDFALL_TRY(Netlink netlink, Netlink::open(NETLINK_ROUTE, host_));
+  const Message request = link_request(state.index, 0);
+  if (!request) return no_room("RTM_GETLINK");
+  return fetch(netlink, "the link", request.get(), decode_link, state);
+}
+
+Result<void> KernelNic::read_settings(Netlink& netlink, NicState& state) {
+  const Family family = netlink.family(ethtool::kFamily);
+  const struct {
+    const char* what;
+    std::uint8_t command;
+    int flags;
+    Decode decode;
+  } parts[] = {{"the rings", ethtool::kRingsGet, 0, decode_rings},
+               {"the channels", ethtool::kChannelsGet, 0, decode_channels},
+               {"the features", ethtool::kFeaturesGet, 0, decode_features},
+               {"the RSS tables", ethtool::kRssGet, NLM_F_DUMP, decode_rss}};
+  for (const auto& part : parts) {
+    if (!family.has(part.command)) continue;
+    const Message request = ethtool_request(family, part.command, part.flags, state.index);
+    if (!request) return no_room(part.what);
+    LANDFALL_CHECK(fetch(netlink, part.what, request.get(), part.decode, state));
+  }
+  std::ranges::sort(state.rss, {}, &RssContext::id);
+  return {};
+}
+
+Result<void> KernelNic::read_queues(Netlink& netlink, NicState& state) {
+  const Family family = netlink.family(netdev::kFamily);
+  state.kernel_binds_rx = family.has(netdev::kBindRx);
+  state.kernel_lists_queues = family.has(netdev::kQueueGet);
+  if (state.kernel_lists_queues) {
+    const Message request = generic_message(family, netdev::kQueueGet, NLM_F_DUMP);
+    if (!request || nla_put_u32(request.get(), netdev::kQueueIfindex, state.index) < 0)
+      return no_room("the queues");
+    LANDFALL_CHECK(fetch(netlink, "the queues", request.get(), decode_queue, state));
+    std::ranges::sort(state.queues, {}, &QueueState::id);
+  }
+  if (family.has(netdev::kPagePoolGet)) {
+    const Message request = generic_message(family, netdev::kPagePoolGet, NLM_F_DUMP);
+    if (!request) return no_room("the page pools");
+    LANDFALL_CHECK(fetch(netlink, "the page pools", request.get(), decode_pool, state));
+  }
+  return {};
+}
+
+// What a driver does not answer stays unknown.
+void KernelNic::read_by_ioctl(NicState& state) const {
+  ethtool_drvinfo driver{};
+  if (on_interface("ioctl(GDRVINFO)", state.index,
+                   [&](const IoctlInterface& at) { return get_driver(at, driver); }) == 0) {
+    state.driver.assign(driver.driver, ::strnlen(driver.driver, sizeof driver.driver));
+    state.bus.assign(driver.bus_info, ::strnlen(driver.bus_info, sizeof driver.bus_info));
+  }
+  RuleTable table;
+  if (on_interface("ioctl(GRXCLSRLCNT)", state.index,
+                   [&](const IoctlInterface& at) { return count_rules(at, table); }) == 0)
+    state.rule_table = table;
+}
+
+Result<void> KernelNic::try_queue(std::uint32_t interface_index, std::uint32_t queue_id) {
+  // No descriptor has this number. EBADF, from the look at the memory: all that comes before it
+  // was in order.
+  const std::uint32_t queues[] = {queue_id};
+  const auto bound = bind_rx({interface_index, queues, -1, 0});
+  if (bound || bound.error().native() == EBADF) return {};
+  return bound.error();
+}
+
+Result<Bound> KernelNic::bind_rx(const BindRequest& bind) {
+  LANDFALL_TRY(Netlink netlink, Netlink::open(NETLINK_GENERIC, host_));
+  const Family family = netlink.family(netdev::kFamily);
+  if (!family.has(netdev::kBindRx))
+    return Error{Errc::not_supported, "bind-rx", ReasonCode::kernel_too_old}.with(
+        "the running kernel cannot bind memory to receive queues; Linux 6.12 can");
+  const Message request = generic_message(family, netdev::kBindRx, 0);
+  if (!request) return no_room("bind-rx");
+  nl_msg* m = request.get();
+  bool fits = nla_put_u32(m, netdev::kDmabufIfindex, bind.interface_index) == 0 &&
+              nla_put_u32(m, netdev::kDmabufFd, static_cast<std::uint32_t>(bind.dmabuf_fd)) == 0;
+  for (const std::uint32_t queue : bind.queue_ids) {
+    nlattr* nest = fits ? nla_nest_start(m, netdev::kDmabufQueues) : nullptr;
+    fits = nest != nullptr && nla_put_u32(m, netdev::kQueueId, queue) == 0 &&
+           nla_put_u32(m, netdev::kQueueType, netdev::kRx) == 0;
+    if (fits) nla_nest_end(m, nest);
+  }
+  if (bind.rx_page_bytes != 0)
+    fits = fits && nla_put_u32(m, netdev::kDmabufRxPageSize, bind.rx_page_bytes) == 0;
+  if (!fits) return no_room("bind-rx");
+
+  const Answer answer = netlink.ask(m);
+  if (answer.refusal) return bind_refused(answer.refusal, name_of(bind.interface_index));
+  const auto id =
+      answer.messages.empty() ? std::nullopt : decode_dmabuf_id(answer.messages.front());
+  if (!id) return bind_refused({EBADMSG, "the answer names no binding", 0}, "");
+  LANDFALL_TRY(Fd lifeline, netlink.share_fd());
+  return Bound{*id, std::move(lifeline)};
+}
+
+Result<RuleTable> KernelNic::rule_table(std::uint32_t interface_index) {
+  RuleTable table;
+  const int number = on_interface("ioctl(GRXCLSRLCNT)", interface_index,
+                                  [&](const IoctlInterface& at) { return count_rules(at, table); });
+  if (number != 0) return rule_refused(number, name_of(interface_index), true);
+  return table;
+}
+
+Result<std::vector<Rule>> KernelNic::rules(std::uint32_t interface_index) {
+  std::vector<ethtool_rxnfc> found;
+  const int number = on_interface("ioctl(GRXCLSRLALL)", interface_index,
+                                  [&](const IoctlInterface& at) { return list_rules(at, found); });
+  if (number != 0) return rule_refused(number, name_of(interface_index), true);
+  std::vector<Rule> result;
+  for (const ethtool_rxnfc& rule : found) result.push_back({rule.fs, rule.rss_context});
+  return result;
+}
+
+Result<std::uint32_t> KernelNic::insert_rule(std::uint32_t interface_index, const Rule& rule) {
+  ethtool_rxnfc request{};
+  request.fs = rule.spec;
+  request.rss_context = rule.rss_context;
+  const int number = on_interface("ioctl(SRXCLSRLINS)", interface_index,
+                                  [&](const auto& at) { return nic::insert_rule(at, request); });
+  if (number == 0) return request.fs.location;
+  const auto state = read(interface_index);
+  return rule_refused(number, name_of(interface_index), !state || state->ntuple.value_or(true));
+}
+
+Result<void> KernelNic::remove_rule(std::uint32_t interface_index, std::uint32_t location) {
+  const int number = on_interface("ioctl(SRXCLSRLDEL)", interface_index,
+                                  [&](const auto& at) { return nic::remove_rule(at, location); });
+  if (number != 0) return rule_refused(number, name_of(interface_index), true);
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Nic>> open_kernel_nic(const landfall_host* host) {
+  constexpr const char* kCall = "socket(AF_INET)";
+  int fd = -1;
+  const int failed = authoring::attempt(
+      host, kCall, [&] { return fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0); });
+  if (failed != 0)
+    return os_error(kCall, failed == EMFILE ? ReasonCode::nofile_limit : ReasonCode::none, failed);
+  return std::unique_ptr<Nic>{std::make_unique<KernelNic>(Fd{fd}, host)};
+}
+
+}  // namespace landfall::nic

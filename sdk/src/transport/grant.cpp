@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transport/grant.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "nic/usable.hpp"
+
+namespace landfall::detail {
+namespace {
+
+constexpr auto kOp = "bind the Region to receive queues";
+
+/// RSS tables begin with queue 0, so that the last queues are the likeliest to carry nothing else.
+Result<std::vector<std::uint32_t>> choose_queues(nic::Nic& nic, const Grant::Request& request) {
+  LANDFALL_TRY(const nic::InterfaceUse use, nic::assess(nic, request.interface_index));
+  std::vector<std::uint32_t> chosen;
+  for (auto queue = use.queues.rbegin(); queue != use.queues.rend(); ++queue)
+    if (chosen.size() < request.queues && use.usable(*queue)) chosen.push_back(queue->queue_id);
+  if (chosen.size() == request.queues) return chosen;
+  const Reason* why = nullptr;
+  if (!use.reasons.empty()) why = &use.reasons.front();
+  for (const nic::QueueUse& queue : use.queues)
+    if (why == nullptr && !queue.reasons.empty()) why = &queue.reasons.front();
+  return Error{Errc::not_supported, kOp, why == nullptr ? ReasonCode::queue_unknown : why->code}
+      .with("of " + std::to_string(request.queues) + " queues asked for, " +
+            std::to_string(chosen.size()) + " of " + use.state.name + " can be bound" +
+            (why == nullptr ? "" : ": " + why->text));
+}
+
+}  // namespace
+
+Result<Grant> Grant::make(const ContextCore& context, const Request& request) {
+  if (request.interface_index == 0)
+    return Error{Errc::not_supported, kOp, ReasonCode::interface_not_named};
+  LANDFALL_TRY(const std::unique_ptr<nic::Nic> nic, open_nic(context.host()));
+  std::vector<std::uint32_t> queue_ids = request.queue_ids;
+  if (queue_ids.empty()) {
+    LANDFALL_TRY(queue_ids, choose_queues(*nic, request));
+  }
+  LANDFALL_TRY(nic::Binding binding,
+               nic::Binding::open(*nic, {.interface_index = request.interface_index,
+                                         .queue_ids = queue_ids,
+                                         .dmabuf_fd = request.dmabuf_fd,
+                                         .rx_page_bytes = request.rx_page_bytes}));
+  Grant grant{std::move(binding), std::move(queue_ids), request.rx_page_bytes};
+  // Without their numbers a transport learns them from what comes.
+  if (Result<nic::NicState> state = nic->read(request.interface_index); state) {
+    for (const std::uint32_t id : grant.queue_ids_) {
+      const auto queue = std::find_if(state->queues.begin(), state->queues.end(),
+                                      [id](const nic::QueueState& one) { return one.id == id; });
+      if (queue != state->queues.end()) grant.napi_ids_.push_back(queue->napi_id);
+    }
+    if (grant.napi_ids_.size() != grant.queue_ids_.size()) grant.napi_ids_.clear();
+  }
+  return grant;
+}
+
+void Grant::describe(landfall_domain_spec& spec) const noexcept {
+  spec.queue_ids = queue_ids_.data();
+  spec.queue_count = static_cast<std::uint32_t>(queue_ids_.size());
+  spec.grant_fd = binding_.lifeline();
+  spec.grant_dmabuf_id = binding_.dmabuf_id();
+  spec.rx_page_bytes = rx_page_bytes_;
+  spec.queue_napi_ids = napi_ids_.empty() ? nullptr : napi_ids_.data();
+}
+
+}  // namespace landfall::detail

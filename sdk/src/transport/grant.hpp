@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/context_core.hpp"
+#include "nic/binding.hpp"
+
+namespace landfall::detail {
+
+/// What a transport with LANDFALL_NEED_GRANT gets: the Region bound to receive queues of an
+/// interface. One for each Group; its end unbinds.
+class Grant {
+ public:
+  struct Request {
+    std::uint32_t interface_index = 0;
+    std::vector<std::uint32_t> queue_ids;  // empty: `queues` that can be bound, the last ones first
+    std::uint32_t queues = 1;
+    int dmabuf_fd = -1;
+    std::uint32_t rx_page_bytes = 0;
+  };
+  /// Errors: not_supported - LF1240, no interface is named; those of nic::Binding and nic::assess.
+  static Result<Grant> make(const ContextCore& context, const Request& request);
+
+  /// The part of a domain's spec that comes from the grant.
+  void describe(landfall_domain_spec& spec) const noexcept;
+  const std::vector<std::uint32_t>& queue_ids() const noexcept { return queue_ids_; }
+
+  /// Tests put another one in its place.
+  static inline Result<std::unique_ptr<nic::Nic>> (*open_nic)(const landfall_host*) =
+      nic::open_kernel_nic;
+
+ private:
+  Grant(nic::Binding binding, std::vector<std::uint32_t> queue_ids, std::uint32_t rx_page_bytes)
+      : binding_{std::move(binding)},
+        queue_ids_{std::move(queue_ids)},
+        rx_page_bytes_{rx_page_bytes} {}
+
+  nic::Binding binding_;
+  std::vector<std::uint32_t> queue_ids_, napi_ids_;  // napi_ids_ empty: not known
+  std::uint32_t rx_page_bytes_;
+};
+
+}  // namespace landfall::detail

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Goal: devmem-tcp receives streams into a dma-buf byte for byte, says truly what landed there, and
+# leaves nothing behind. usage: direct.sh NIC_TOOL DEVMEM_RECEIVE
+# shellcheck source-path=SCRIPTDIR/../nic source=../nic/lib.sh
+. "$(dirname "$0")/../nic/lib.sh"
+receiver_tool=$2
+load queues=4 mtu=4148
+ethtool -X lf0 equal 2  # other traffic keeps off the queues that are bound
+"$tool" hds lf0 on
+sysctl -qw net.ipv4.tcp_rmem="4096 131072 134217728"  # windows of whole pages: see nic/devmem.sh
+steer() { ethtool -N lf0 flow-type tcp4 dst-port "$1" action "$2" loc "${3:-0}"; }
+
+echo "-- 64 MiB, all of it direct"
+steer 5001 3
+read -r provider page _ <<<"$(pool_of)"
+stream 5001 67108864 --devmem lf0 --queue 3
+expect "direct bytes" "$(value devmem)" -eq 67108864
+expect "whole pages" "$(value whole)" -eq 16384
+read -r provider2 page2 _ <<<"$(pool_of)"
+expect "provider bytes of the NIC" $((provider2 - provider)) -eq 67108864
+
+echo "-- Buffers held, so that tokens come back late and pages elsewhere"
+stream 5001 20480000 --devmem lf0 --queue 3 --hold 1500
+expect "direct bytes" "$(value devmem)" -eq 20480000
+
+echo "-- packed pages, at the usual MTU"
+ip link set lf0 mtu 1500
+peer ip link set lf1 mtu 1500
+stream 5001 20000000 --devmem lf0 --queue 3
+expect "direct bytes" "$(value devmem)" -eq 20000000
+ip link set lf0 mtu 4148
+peer ip link set lf1 mtu 4148
+
+echo "-- memory of a dma-heap"
+stream 5001 20480000 --devmem lf0 --queue 3 --memory dma-heap
+expect "direct bytes" "$(value devmem)" -eq 20480000
+
+if [[ $LANDFALL_LAB_KREL != 6.* ]]; then
+  echo "-- pages of 16 KiB"
+  stream 5001 20480000 --devmem lf0 --queue 3 --page 16384 --pool 33554432
+  expect "direct bytes" "$(value devmem)" -eq 20480000
+fi
+
+echo "-- one binding of two queues, a flow on each"
+steer 5002 2 1
+receiver_start 5001 --devmem lf0 --queue 2,3 --flows 2
+peer timeout "$patience" "$tool" send "$here" 5001 20480000 &
+first=$!
+peer timeout "$patience" "$tool" send "$here" 5001 20480000 || die "sender"
+wait "$first" || die "sender"
+receiver_end || die "receiver: $(cat "$work/errors")"
+expect "direct bytes" "$(value devmem)" -eq 40960000
+
+echo "-- not steered: copied, and it says so"
+ethtool -N lf0 delete 0
+stream 5001 5000000 --devmem lf0 --queue 3
+expect "direct bytes" "$(value devmem)" -eq 0
+expect "bytes with the reason" "$(value wrong_queue)" -eq 5000000

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receives nic_tool's streams through landfall, as nic_tool itself receives them without.
+// usage: devmem_receive recv --devmem IFACE --queue N[,N...] [--pool BYTES] [--page BYTES]
+//        [--memory SOURCE] [--flows N] [--hold N] [--option KEY=VALUE]... PORT
+// Prints "ready", takes N connections (1) and prints what came as KEY=VALUE. --hold: so many
+// Buffers are kept before the oldest is dropped.
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "lab/nic/stream.hpp"
+#include "landfall/landfall.hpp"
+
+namespace landfall::lab {
+namespace {
+
+struct Options {
+  GroupOptions group{.transports = {"devmem-tcp"}};
+  std::string memory = "udmabuf";
+  std::uint64_t pool_bytes = 16u << 20, page_bytes = 0;
+  std::uint32_t flows = 1;
+  std::size_t hold = 0;
+  std::uint16_t port = 0;
+};
+
+struct Totals {
+  unsigned long long bytes = 0, frags = 0, whole = 0, wrong = 0, failed = 0;
+};
+
+int fail(const Error& error) {
+  std::fprintf(stderr, "devmem_receive: %s\n", error.describe().c_str());
+  return 1;
+}
+
+Options read(int argc, char** argv) {
+  Options options;
+  for (int i = 2; i + 1 < argc; i += 2) {
+    const std::string name = argv[i], value = argv[i + 1];
+    if (name == "--devmem") options.group.interface = value;
+    if (name == "--memory") options.memory = value;
+    if (name == "--pool") options.pool_bytes = std::stoull(value);
+    if (name == "--flows") options.flows = static_cast<std::uint32_t>(std::stoul(value));
+    if (name == "--hold") options.hold = std::stoul(value);
+    if (name == "--option") options.group.options.push_back(value);
+    if (name == "--page") {
+      options.page_bytes = std::stoull(value);
+      options.group.options.push_back("devmem-tcp.rx-page=" + value);
+    }
+    if (name == "--queue") {
+      std::istringstream list{value};
+      for (std::string id; std::getline(list, id, ',');)
+        options.group.queue_ids.push_back(static_cast<std::uint32_t>(std::stoul(id)));
+      options.group.queues = static_cast<std::uint32_t>(options.group.queue_ids.size());
+    }
+  }
+  options.port = static_cast<std::uint16_t>(std::atoi(argv[argc - 1]));
+  return options;
+}
+
+bool is_right(const Buffer& buffer) {
+  const auto bytes = buffer.host_bytes();
+  return bytes && matches(buffer.stream_offset(),
+                          reinterpret_cast<const unsigned char*>(bytes->data()), bytes->size());
+}
+
+int run(const Options& options) {
+  Result<Context> context = Context::create();
+  if (!context) return fail(context.error());
+  Result<Region> region =
+      Region::allocate(*context, {.source = options.memory,
+                                  .size_bytes = options.pool_bytes,
+                                  .page_bytes = options.page_bytes > 4096 ? 2u << 20 : 0});
+  if (!region) return fail(region.error());
+  Result<Group> group = Group::open(*context, options.group, *region);
+  if (!group) return fail(group.error());
+  if (Result<Address> at = group->listen({"", options.port}); !at) return fail(at.error());
+  std::printf("ready\n");
+  std::fflush(stdout);
+
+  const std::uint64_t page = options.page_bytes != 0 ? options.page_bytes : 4096;
+  Totals totals;
+  std::deque<Buffer> held;
+  std::vector<Completion> batch(128);
+  std::chrono::steady_clock::time_point begin{};
+  for (std::uint32_t left = options.flows; left > 0;) {
+    for (std::size_t i = 0; i < group->size(); ++i) {
+      const auto patience = std::chrono::milliseconds{group->size() == 1 ? 1000 : 1};
+      Result<std::size_t> count = (*group)[i].wait(batch, patience);
+      if (!count) return fail(count.error());
+      for (std::size_t k = 0; k < *count; ++k) {
+        Completion& one = batch[k];
+        if (one.kind == Completion::Kind::failed || one.kind == Completion::Kind::revoked) {
+          std::fprintf(stderr, "devmem_receive: %s %s\n", name(one.kind).data(),
+                       one.error.describe().c_str());
+          ++totals.failed;
+        }
+        if (one.kind == Completion::Kind::end_of_stream || one.kind == Completion::Kind::failed) {
+          if (one.flow != nullptr) one.flow->close();
+          if (one.flow == nullptr) --left;
+        }
+        if (one.kind == Completion::Kind::closed) --left;
+        if (one.kind != Completion::Kind::data) continue;
+        if (totals.bytes == 0) begin = std::chrono::steady_clock::now();
+        totals.bytes += one.buffer.length();
+        if (!is_right(one.buffer)) ++totals.wrong;
+        if (one.buffer.placement() == Placement::direct) {
+          ++totals.frags;
+          if (one.buffer.offset() % page == 0 && one.buffer.length() == page) ++totals.whole;
+        }
+        held.push_back(std::move(one.buffer));
+        for (; held.size() > options.hold; held.pop_front()) {
+          if (!is_right(held.front())) ++totals.wrong;  // changed while it was held
+        }
+      }
+      if (*count != 0) continue;
+      held.clear();  // closing waits for the last ones
+    }
+  }
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  held.clear();
+  const Verdict verdict = group->verdict();
+  std::printf(
+      "bytes=%llu devmem=%llu linear=%llu copied=%llu frags=%llu whole=%llu wrong=%llu failed=%llu",
+      totals.bytes, static_cast<unsigned long long>(verdict[Placement::direct]),
+      static_cast<unsigned long long>(verdict[Placement::linear]),
+      static_cast<unsigned long long>(verdict[Placement::copied]), totals.frags, totals.whole,
+      totals.wrong, totals.failed);
+  for (const Verdict::Count& count : verdict.reasons)
+    if (count.bytes != 0)
+      std::printf(" %s=%llu", find_reason(count.reason)->name.data(),
+                  static_cast<unsigned long long>(count.bytes));
+  std::printf(" seconds=%.3f\n", took.count());
+  if (Result<Region> back = group->close(); !back) return fail(back.error());
+  return totals.wrong == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace landfall::lab
+
+int main(int argc, char** argv) {
+  if (argc < 3) return std::fprintf(stderr, "usage: at the top of receive.cpp\n"), 2;
+  return landfall::lab::run(landfall::lab::read(argc, argv));
+}
