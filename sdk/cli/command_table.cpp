@@ -63,7 +63,7 @@ constexpr std::array kExplain{kJson, kHelp};
 constexpr std::array kPlain{kHelp};
 
 constexpr std::array kCommands{
-    CommandRow{"info", "show the backends of this host, and why not", "", 0, 0, Complete::nothing,
+    CommandRow{"info", "show the backends and NICs of this host, and why not", "", 0, 0, Complete::nothing,
                "", kInfo},
     CommandRow{"doctor", "check what landfall needs, with the command that mends it", "", 0, 0,
                Complete::nothing, "", kDoctor},

@@ -3,6 +3,7 @@
 
 #include "doctor_checks.hpp"
 #include "exit_code.hpp"
+#include "interfaces.hpp"
 #include "landing.hpp"
 #include "report.hpp"
 #include "verbs.hpp"
@@ -61,6 +62,7 @@ int run_doctor(const Arguments& arguments, Console& console) {
     return exit_of(context.error());
   }
   std::vector<Check> checks = check_host(gather_facts(""));
+  for (Check& check : check_interfaces(read_interfaces())) checks.push_back(std::move(check));
   check_backends(*context, checks);
 
   Json json = json_answer();

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "exit_code.hpp"
+#include "interfaces.hpp"
 #include "landing.hpp"
 #include "report.hpp"
 #include "verbs.hpp"
@@ -92,6 +93,9 @@ int run_info(const Arguments& arguments, Console& console) {
             std::string{name(candidate.best)} + "\n" +
             text_reasons(candidate.reasons, !candidate.usable);
   }
+  const Interfaces interfaces = read_interfaces();
+  add_interfaces(json, interfaces);
+  text += text_of(interfaces, console);
   const bool written = arguments.has("json") ? print_json(json) : print(stdout, text);
   return written ? kExitOk : kExitFailure;
 }

@@ -87,7 +87,10 @@ Result<InterfaceUse> assess(Nic& nic, std::uint32_t interface_index) {
   // Not one queue after the other: what a trial finds is the driver's or the caller's.
   if (use.state.kernel_binds_rx && is_nic && use.state.queue_count() != 0) {
     const auto tried = nic.try_queue(interface_index, 0);
-    if (!tried && !already_in(use.reasons, tried.error().reason()))
+    const ReasonCode found = tried ? ReasonCode::none : tried.error().reason();
+    // No setting helps a driver that cannot do it at all.
+    if (found == ReasonCode::no_memory_provider) use.reasons.clear();
+    if (!tried && !already_in(use.reasons, found))
       use.reasons.push_back(reason_from(tried.error()));
   }
   for (std::uint32_t id = 0; is_nic && id < use.state.queue_count(); ++id)

@@ -32,6 +32,15 @@ check() {
 # The model stands for all hosts: it is there everywhere, and its best placement is direct.
 "$landfall" explain LF1103 --json >explain.json
 "$landfall" info --json --plugin "$plugin" >info.json
+# Of the interfaces the one that is everywhere.
+only_loopback() {
+  python3 -c '
+import json, sys
+info = json.load(sys.stdin)
+info["interfaces"] = [i for i in info["interfaces"] if i["name"] == "lo"]
+print(json.dumps(info))'
+}
+only_loopback <info.json >info_lo.json
 "$landfall" doctor --json --plugin "$plugin" >doctor.json
 "$landfall" bench --json --seconds 1 --transport devmem-model --plugin "$plugin" >bench.json
 start_recv --once --to got/ --json --transport devmem-model --plugin "$plugin"
@@ -42,10 +51,11 @@ cmp data got/data || fail "the file differs"
 tail -n 1 recv.out >recv.json
 tail -n 1 send.json >send_last.json
 check explain explain.json
-check info info.json
+check info info_lo.json
 check doctor doctor.json
 check bench bench.json
 check recv recv.json
 check send send_last.json
+rm info_lo.json
 for file in ./*.json; do grep -q '^{"format_version":"1.0"' "$file" || fail "$file has no version"; done
 echo ok

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "interfaces.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace landfall::cli {
+namespace {
+
+using nic::InterfaceUse;
+using nic::QueueUse;
+
+/// Neighbours with the same reasons: one line for people.
+struct QueueRange {
+  std::uint32_t first = 0, last = 0;
+  const std::vector<Reason>* reasons = nullptr;
+};
+
+bool alike(const std::vector<Reason>& a, const std::vector<Reason>& b) {
+  return std::ranges::equal(
+      a, b, [](const Reason& x, const Reason& y) { return x.code == y.code && x.text == y.text; });
+}
+
+std::vector<QueueRange> ranges_of(const std::vector<QueueUse>& queues) {
+  std::vector<QueueRange> ranges;
+  for (const QueueUse& queue : queues) {
+    if (!ranges.empty() && alike(*ranges.back().reasons, queue.reasons))
+      ranges.back().last = queue.queue_id;
+    else
+      ranges.push_back({queue.queue_id, queue.queue_id, &queue.reasons});
+  }
+  return ranges;
+}
+
+std::string name_of(const QueueRange& range) {
+  return range.first == range.last
+             ? "queue " + std::to_string(range.first)
+             : "queues " + std::to_string(range.first) + " to " + std::to_string(range.last);
+}
+
+std::string heading_of(const InterfaceUse& interface) {
+  const nic::NicState& state = interface.state;
+  std::string text = state.name;
+  if (!state.driver.empty()) text += " (" + state.driver + ")";
+  text += state.up ? state.carrier ? ": up" : ": up, no carrier" : ": down";
+  text += ", MTU " + std::to_string(state.mtu_bytes);
+  if (const auto count = state.queue_count(); count != 0)
+    text += ", " + std::to_string(count) + (count == 1 ? " receive queue" : " receive queues");
+  return text;
+}
+
+std::string lines_of(const std::vector<Reason>& reasons) {
+  std::string text;
+  for (const Reason& reason : reasons) {
+    text += "         " + line_of(reason) + "\n";
+    if (!reason.fix.empty()) text += "           try: " + reason.fix + "\n";
+  }
+  return text;
+}
+
+Json json_of(const std::vector<Reason>& reasons) {
+  Json json = Json::array();
+  for (const Reason& reason : reasons) json.push_back(cli::json_of(reason));
+  return json;
+}
+
+const nic::QueueState* state_of(const InterfaceUse& interface, std::uint32_t queue_id) {
+  const auto& queues = interface.state.queues;
+  const auto found = std::ranges::find(queues, queue_id, &nic::QueueState::id);
+  return found == queues.end() ? nullptr : &*found;
+}
+
+Json json_of(const InterfaceUse& interface) {
+  const nic::NicState& state = interface.state;
+  const auto split = state.rings ? state.rings->header_split : nic::HeaderSplit::unknown;
+  Json json{{"index", state.index},
+            {"name", state.name},
+            {"driver", state.driver},
+            {"bus", state.bus},
+            {"up", state.up},
+            {"carrier", state.carrier},
+            {"mtu_bytes", state.mtu_bytes}};
+  json["header_split"] = split == nic::HeaderSplit::on    ? "on"
+                         : split == nic::HeaderSplit::off ? "off"
+                                                          : "unknown";
+  json["usable"] = std::ranges::any_of(
+      interface.queues, [&](const QueueUse& queue) { return interface.usable(queue); });
+  json["reasons"] = json_of(interface.reasons);
+  json["queues"] = Json::array();
+  for (const QueueUse& queue : interface.queues) {
+    Json row{{"id", queue.queue_id}};
+    const nic::QueueState* bound = state_of(interface, queue.queue_id);
+    row["napi_id"] = bound == nullptr ? 0 : bound->napi_id;
+    row["dmabuf_id"] = bound != nullptr && bound->dmabuf_id ? Json(*bound->dmabuf_id) : Json{};
+    row["usable"] = interface.usable(queue);
+    row["reasons"] = json_of(queue.reasons);
+    json["queues"].push_back(std::move(row));
+  }
+  return json;
+}
+
+Check check_of(const InterfaceUse& interface) {
+  Check check;
+  check.name = "nic " + interface.state.name;
+  std::uint32_t usable = 0;
+  const Reason* first = interface.reasons.empty() ? nullptr : &interface.reasons.front();
+  for (const QueueUse& queue : interface.queues) {
+    if (interface.usable(queue))
+      ++usable;
+    else if (first == nullptr)
+      first = &queue.reasons.front();
+  }
+  if (usable != 0 || first == nullptr) {
+    check.finding = std::to_string(usable) + " of " + std::to_string(interface.queues.size()) +
+                    " receive queues can take device memory";
+    return check;
+  }
+  check.status = Status::warn;
+  check.finding = first->text;
+  check.fix = first->fix;
+  check.reason = first->code;
+  return check;
+}
+
+}  // namespace
+
+Interfaces read_interfaces(nic::Nic& nic) {
+  Interfaces interfaces;
+  const auto names = nic.interfaces();
+  if (!names) {
+    interfaces.reasons.push_back(reason_from(names.error()));
+    return interfaces;
+  }
+  for (const nic::InterfaceName& name : *names) {
+    auto use = nic::assess(nic, name.index);
+    if (use)
+      interfaces.found.push_back(std::move(*use));
+    else if (use.error().reason() != ReasonCode::interface_unknown)  // else it went meanwhile
+      interfaces.reasons.push_back(reason_from(use.error()));
+  }
+  return interfaces;
+}
+
+Interfaces read_interfaces() {
+  const auto nic = nic::open_kernel_nic();
+  if (nic) return read_interfaces(**nic);
+  return {{}, {reason_from(nic.error())}};
+}
+
+void add_interfaces(Json& json, const Interfaces& interfaces) {
+  json["interfaces"] = Json::array();
+  for (const InterfaceUse& interface : interfaces.found)
+    json["interfaces"].push_back(json_of(interface));
+  json["interfaces_reasons"] = json_of(interfaces.reasons);
+}
+
+std::string text_of(const Interfaces& interfaces, const Console& console) {
+  std::string text = "\nnetwork interfaces, and the receive queues that can take device memory\n";
+  for (const InterfaceUse& interface : interfaces.found) {
+    if (interface.state.loopback) continue;
+    text += "  " + heading_of(interface) + "\n";
+    if (!interface.reasons.empty()) {
+      text += "    " + console.bad("no ") + "  all queues\n" + lines_of(interface.reasons);
+      continue;
+    }
+    for (const QueueRange& range : ranges_of(interface.queues)) {
+      text += "    " + (range.reasons->empty() ? console.good("yes") : console.bad("no ")) + "  " +
+              name_of(range) + "\n" + lines_of(*range.reasons);
+    }
+  }
+  return text + lines_of(interfaces.reasons);
+}
+
+std::vector<Check> check_interfaces(const Interfaces& interfaces) {
+  std::vector<Check> checks;
+  for (const Reason& reason : interfaces.reasons)
+    checks.push_back({"nic", Status::warn, reason.text, reason.fix, reason.code});
+  for (const InterfaceUse& interface : interfaces.found)
+    if (!interface.state.bus.empty()) checks.push_back(check_of(interface));
+  if (checks.empty())
+    checks.push_back({"nic", Status::warn, "no interface here has a device", "ip link",
+                      ReasonCode::no_memory_provider});
+  return checks;
+}
+
+}  // namespace landfall::cli
