@@ -19,7 +19,8 @@ enum class Cap {
   messages,         // tells where messages end
   posts_to_region,  // a post() can be served: there are host views to gather from, or it is native
   revocable,        // the suite can take its binding away
-  fences            // its memory knows streams of device work
+  queued_unreadable,  // recv(2) cannot read what waits in a socket: no detach before it is received
+  fences              // its memory knows streams of device work
 };
 
 struct Expected {
@@ -41,6 +42,7 @@ inline const Expected& expected_of(std::string_view subject) {
       Expected{"tcp-recv", {sockets, posts_to_region}, {}},
       Expected{"devmem-model", {sockets, direct, linear, posts_to_region, revocable}, {}},
       Expected{"devmem-model-on-device", {sockets, direct, linear, revocable, fences}, {}},
+      Expected{"devmem-tcp", {sockets, direct, posts_to_region, queued_unreadable}, {}},
       Expected{"verbs-model", {direct, messages, posts_to_region}, {}},
       Expected{"plug-in", {sockets, posts_to_region}, {}},
   };

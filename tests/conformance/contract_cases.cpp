@@ -40,7 +40,7 @@ TEST_P(Contracts, RequireDirectIsRefusedWhereNothingIsDirect) {
 
   auto rig = Rig::open(GetParam());
   ASSERT_OK(rig);
-  SocketPair pair = tcp_pair();
+  SocketPair pair = GetParam().pair();
   EXPECT_REFUSED((*rig)->receiver().attach(pair.ours, {.contract = kStrict}), contract_broken,
                  contract_needs_direct);
   EXPECT_TRUE(pair.ours);
@@ -128,7 +128,7 @@ void live_once(const Subject& subject, FaultPlan& plan) {
     EXPECT_NE(rig.error().code(), Errc::ok);
     return;
   }
-  SocketPair pair = tcp_pair();
+  SocketPair pair = subject.pair();
   Stream& stream = (*rig)->add_stream(socket_peer(Fd{}));
   if (subject.can(Cap::sockets)) {
     stream.peer = socket_peer(std::move(pair.theirs));
@@ -140,9 +140,9 @@ void live_once(const Subject& subject, FaultPlan& plan) {
     stream.flow = *flow;
     stream.opened = true;
   } else {
-    Result<Address> address = (*rig)->group->listen({"127.0.0.1", 0}, {.user = &stream});
+    Result<Address> address = (*rig)->group->listen({subject.here.ipv4, 0}, {.user = &stream});
     if (!address) return;
-    stream.peer = verbs_peer(try_connect_to(*address));
+    stream.peer = verbs_peer(subject.connect_to(*address));
   }
   stream.send(50'000, true);
   const bool over =

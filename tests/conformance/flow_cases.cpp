@@ -48,7 +48,7 @@ TEST_P(Flows, QueuedBytesComeFirst) {
   LANDFALL_NEEDS(sockets);
   auto rig = Rig::open(GetParam());
   ASSERT_OK(rig);
-  SocketPair pair = tcp_pair();
+  SocketPair pair = GetParam().pair();
   Stream& stream = (*rig)->add_stream(socket_peer(std::move(pair.theirs)));
   stream.send(5000, false);
   ASSERT_TRUE(stream.sent());
@@ -66,7 +66,7 @@ TEST_P(Flows, QueuedBytesAreRefusedOnRequest) {
   LANDFALL_NEEDS(sockets);
   auto rig = Rig::open(GetParam());
   ASSERT_OK(rig);
-  SocketPair pair = tcp_pair();
+  SocketPair pair = GetParam().pair();
   const std::unique_ptr<Peer> peer = socket_peer(std::move(pair.theirs));
   std::array<std::byte, 16> bytes{};
   ASSERT_TRUE(peer->send(bytes));
@@ -109,7 +109,7 @@ TEST_P(Flows, AreHandedOverFromOtherThreads) {
   std::vector<SocketPair> pairs(kThreads * kEach);
   std::vector<Stream*> streams;
   for (SocketPair& pair : pairs) {
-    pair = tcp_pair();
+    pair = GetParam().pair();
     streams.push_back(&(*rig)->add_stream(socket_peer(std::move(pair.theirs))));
     streams.back()->send(50'000, true);
   }
@@ -158,6 +158,12 @@ TEST_P(Flows, DetachLosesNoByte) {
   stream->held.clear();
   (*rig)->quiet();
   ASSERT_LT(stream->received, kTotal);
+  if (GetParam().can(Cap::queued_unreadable)) {
+    EXPECT_REFUSED(stream->flow->detach(), busy, direct_bytes_queued);
+    stream->consume = nullptr;
+    stream->flow->resume();
+    ASSERT_TRUE((*rig)->until([&] { return stream->received == kTotal; }));
+  }
   Result<Fd> socket = stream->flow->detach();
   ASSERT_OK(socket);
   std::vector<std::byte> rest(kTotal - stream->received);
@@ -175,7 +181,7 @@ TEST_P(Flows, SocketsAreRefusedWhereTheyDoNotServe) {
   if (GetParam().can(Cap::sockets)) return;
   auto rig = Rig::open(GetParam());
   ASSERT_OK(rig);
-  SocketPair pair = tcp_pair();
+  SocketPair pair = GetParam().pair();
   EXPECT_REFUSED((*rig)->receiver().attach(pair.ours), not_supported, not_capable);
   EXPECT_TRUE(pair.ours);
 }
@@ -188,7 +194,7 @@ void listen_and_receive(const Subject& subject, const std::string& host) {
     Result<Address> address = (*rig)->group->listen({host, 0}, {.user = &stream});
     ASSERT_OK(address);
     ASSERT_NE(address->port, 0);
-    stream.peer = peer_of(subject, try_connect_to(*address));
+    stream.peer = peer_of(subject, subject.connect_to(*address));
     stream.send(200'000, true);
     EXPECT_TRUE((*rig)->until([&] { return stream.ended; }));
     EXPECT_TRUE(stream.opened);
@@ -198,16 +204,16 @@ void listen_and_receive(const Subject& subject, const std::string& host) {
 
 // Goal: a Group accepts connections on both families.
 TEST_P(Flows, AreAcceptedOverIpv4) {
-  listen_and_receive(GetParam(), "127.0.0.1");
+  listen_and_receive(GetParam(), GetParam().here.ipv4);
 }
 TEST_P(Flows, AreAcceptedOverIpv6) {
-  listen_and_receive(GetParam(), "::1");
+  listen_and_receive(GetParam(), GetParam().here.ipv6);
 }
 
 void connect_and_receive(const Subject& subject, bool ipv6) {
   auto rig = Rig::open(subject);
   ASSERT_OK(rig);
-  const ListeningSocket listening{ipv6};
+  const ListeningSocket listening = subject.listen_there(ipv6);
   Stream& stream = (*rig)->add_stream(nullptr);
   Result<Flow*> flow = (*rig)->receiver().connect(listening.address, {.user = &stream});
   ASSERT_OK(flow);
@@ -231,7 +237,7 @@ TEST_P(Flows, AreConnectedOverIpv6) {
 TEST_P(Flows, ThatNobodyAcceptsFail) {
   auto rig = Rig::open(GetParam());
   ASSERT_OK(rig);
-  const Address nobody = ListeningSocket{}.address;  // closed again
+  const Address nobody = GetParam().listen_there(false).address;  // closed again
   Stream& stream = (*rig)->add_stream(socket_peer(Fd{}));
   Result<Flow*> flow = (*rig)->receiver().connect(nobody, {.user = &stream});
   ASSERT_OK(flow);
@@ -279,7 +285,7 @@ TEST_P(Flows, AreLimited) {
   ASSERT_NE((*rig)->connect(), nullptr);
   Stream* second = (*rig)->connect();
   ASSERT_NE(second, nullptr);
-  SocketPair pair = tcp_pair();
+  SocketPair pair = GetParam().pair();
   EXPECT_REFUSED((*rig)->receiver().attach(pair.ours), limit_reached, flows_limit);
   ASSERT_TRUE((*rig)->close(*second));
   (*rig)->step();

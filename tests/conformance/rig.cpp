@@ -54,6 +54,7 @@ Result<std::unique_ptr<Rig>> Rig::open(const Subject& subject, RigOptions option
   spec.size_bytes = options.region_bytes;
   LANDFALL_TRY(Region region, Region::allocate(context, spec));
   GroupOptions group;
+  group.interface = subject.interface;
   group.queues = options.queues;
   group.transports = {subject.transport};
   group.options = subject.options;
@@ -83,7 +84,7 @@ Stream& Rig::add_stream(std::unique_ptr<Peer> peer) {
 
 Stream* Rig::connect(FlowOptions options, std::size_t at) {
   if (subject.can(Cap::sockets)) {
-    SocketPair pair = tcp_pair();
+    SocketPair pair = subject.pair();
     Stream& stream = add_stream(socket_peer(std::move(pair.theirs)));
     stream.next_offset = options.stream_offset;
     options.user = &stream;
@@ -97,10 +98,10 @@ Stream* Rig::connect(FlowOptions options, std::size_t at) {
   Stream& stream = add_stream(nullptr);
   stream.next_offset = options.stream_offset;
   options.user = &stream;
-  Result<Address> address = group->listen({"127.0.0.1", 0}, options);
+  Result<Address> address = group->listen({subject.here.ipv4, 0}, options);
   EXPECT_OK(address);
   if (!address) return nullptr;
-  stream.peer = verbs_peer(try_connect_to(*address));
+  stream.peer = verbs_peer(subject.connect_to(*address));
   const bool opened = until([&] { return stream.opened; });
   EXPECT_TRUE(opened);
   return opened ? &stream : nullptr;

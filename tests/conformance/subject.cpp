@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "conformance/mutants/mutants.hpp"
+#include "landfall_test/namespace.hpp"
 #include "models/device_memory.hpp"
 #include "models/devmem_model.hpp"
 #include "models/verbs_model.hpp"
@@ -64,6 +65,15 @@ void choose_mutant(const std::string& name) {
   g_subjects.push_back({.label = "devmem-model", .transport = backend->name, .linked = {backend}});
 }
 
+void choose_nic(const std::string& interface) {
+  g_subjects.push_back({.label = "devmem-tcp",
+                        .transport = "devmem-tcp",
+                        .memory = "udmabuf",
+                        .interface = interface,
+                        .here = {"", "10.77.0.1", "fd77::1"},
+                        .there = {"peer", "10.77.0.2", "fd77::2"}});
+}
+
 }  // namespace
 
 void choose_subjects(int& argc, char** argv) {
@@ -75,6 +85,8 @@ void choose_subjects(int& argc, char** argv) {
       choose_plugin(argv[++i]);
     } else if (argument == "--mutant" && has_value) {
       choose_mutant(argv[++i]);
+    } else if (argument == "--nic" && has_value) {
+      choose_nic(argv[++i]);
     } else if (argument == "--list-mutants") {
       for (const Mutant& mutant : mutants()) std::cout << mutant.name << '\n';
       std::exit(0);
@@ -95,6 +107,19 @@ const std::vector<MemorySubject>& memory_subjects() {
 
 Result<Context> Subject::context(ContextOptions with) const {
   return make_context(linked, plugin, std::move(with));
+}
+SocketPair Subject::pair() const {
+  const ListeningSocket listening{Address{here.host(false), 0}};
+  Fd theirs = connect_to(listening.address);
+  return {listening.accept(), std::move(theirs)};
+}
+Fd Subject::connect_to(const Address& address) const {
+  return in_namespace(there.network_namespace, [&] { return try_connect_to(address); });
+}
+ListeningSocket Subject::listen_there(bool ipv6) const {
+  return in_namespace(there.network_namespace, [&] {
+    return ListeningSocket{Address{there.host(ipv6), 0}};
+  });
 }
 Result<Context> MemorySubject::context(ContextOptions with) const {
   return make_context(linked, plugin, std::move(with));

@@ -6,8 +6,16 @@
 
 #include "conformance/capabilities.hpp"
 #include "landfall/landfall.hpp"
+#include "landfall_test/loopback.hpp"
 
 namespace landfall::test {
+
+/// One end of a subject's connections.
+struct Place {
+  std::string network_namespace{};  // ip-netns(8)'s name; "": this one
+  std::string ipv4 = "127.0.0.1", ipv6 = "::1";
+  const std::string& host(bool want_ipv6) const { return want_ipv6 ? ipv6 : ipv4; }
+};
 
 /// One transport as the suite runs it.
 struct Subject {
@@ -17,10 +25,17 @@ struct Subject {
   std::string memory = "host";
   std::vector<const landfall_backend*> linked{};  // added to each Context
   std::string plugin{};                           // loaded into each Context; "": none
+  std::string interface {};                       // whose queues it binds; "": none
+  Place here{}, there{};                          // the Receivers, and the senders
 
   const Expected& expected() const { return expected_of(label); }
   bool can(Cap cap) const { return expected().has(cap); }
   Result<Context> context(ContextOptions with = {}) const;
+  /// Two ends of a connection, `ours` here and `theirs` there.
+  SocketPair pair() const;
+  /// From there to an address here. Empty: errno says why.
+  Fd connect_to(const Address& address) const;
+  ListeningSocket listen_there(bool ipv6) const;
 };
 std::ostream& operator<<(std::ostream& out, const Subject& subject);
 
@@ -35,8 +50,9 @@ struct MemorySubject {
 };
 std::ostream& operator<<(std::ostream& out, const MemorySubject& subject);
 
-/// What this run is about: all that is built in, the plug-ins of `--backend PATH`, or the mutant of
-/// `--mutant NAME`. Takes its arguments out of argv.
+/// What this run is about: all that is built in, the plug-ins of `--backend PATH`, the mutant of
+/// `--mutant NAME`, or devmem-tcp on a port of the software NIC, `--nic IFACE`, as
+/// tests/lab/nic/lib.sh sets it up. Takes its arguments out of argv.
 void choose_subjects(int& argc, char** argv);
 const std::vector<Subject>& subjects();
 const std::vector<MemorySubject>& memory_subjects();

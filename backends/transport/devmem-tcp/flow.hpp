@@ -30,7 +30,7 @@ struct alignas(64) Flow {
   Flow* older = nullptr;  // all flows of the queue
   Flow* newer = nullptr;
 
-  std::uint64_t steered_at = 0;    // bytes before this one were queued when the flow came
+  std::uint64_t steered_at = 0;    // bytes before this one came before the flow was steered
   std::uint64_t since_direct = 0;  // bytes without control messages since the last one with
   bool saw_direct = false;
   bool window_limited = false;

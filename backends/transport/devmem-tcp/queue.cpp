@@ -4,7 +4,6 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include "landfall/abi/transport_authoring.hpp"
@@ -63,11 +62,9 @@ Queue::~Queue() {
 landfall_errc Queue::attach(int fd, const landfall_flow_spec& spec, Flow** ret_flow,
                             landfall_why* why) {
   auto flow = std::make_unique<Flow>();
-  flow->spec = spec;
-  // What is queued already lies in ordinary pages: it came before the flow was steered.
-  int queued = 0;
-  if (::ioctl(fd, FIONREAD, &queued) != 0) queued = 0;
-  flow->steered_at = spec.stream_offset + static_cast<std::uint64_t>(queued);
+  flow->spec.flow_tag = spec.flow_tag;
+  flow->spec.stream_offset = flow->steered_at = spec.stream_offset;
+  if (LANDFALL_HAS(&spec, landfall_flow_spec, early_bytes)) flow->steered_at += spec.early_bytes;
   // With each call the kernel says what it has left: no call is made in vain.
   const int on = 1;
   int number = authoring::attempt(domain_.host(), "setsockopt", [&] {
@@ -96,9 +93,7 @@ landfall_errc Queue::detach(Flow* flow, std::int32_t* ret_fd, landfall_why* why)
   const int fd = flow->socket.get();
   char byte = 0;
   if (::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EFAULT)
-    return refuse(why, LANDFALL_ERRC_busy, LANDFALL_REASON_none, LANDFALL_ORIGIN_OS, EFAULT,
-                  "bytes that landed in the Region are queued in the socket: recv(2) cannot read "
-                  "them");
+    return refuse(why, LANDFALL_ERRC_busy, LANDFALL_REASON_direct_bytes_queued);
   unlist(*flow);
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
   returns_->leave(*flow);

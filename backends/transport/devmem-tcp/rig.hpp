@@ -121,7 +121,7 @@ class Rig {
     for (std::uint64_t left = queued_before; left > 0;) left -= stream.send(left);
     for (int queued = 0; static_cast<std::uint64_t>(queued) < queued_before;)
       ::ioctl(stream.fd, FIONREAD, &queued);
-    const landfall_flow_spec spec{sizeof spec, 0, streams.size(), 0};
+    const landfall_flow_spec spec{sizeof spec, 0, streams.size(), 0, queued_before};
     EXPECT_EQ(queue.attach(stream.fd, spec, &stream.flow, &why), LANDFALL_ERRC_ok) << why.text;
     pair.ours.release();
     return stream;

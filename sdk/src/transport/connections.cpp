@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -65,10 +66,21 @@ landfall_flow_spec QueueCore::spec_of(const FlowImpl& flow) const noexcept {
                             .stream_offset = flow.next_offset};
 }
 
+/// A rule of its own for a flow that no listener's brings, before its first byte where that can be.
+Result<void> QueueCore::steer(FlowImpl& flow, int fd, std::uint64_t& ret_queued) {
+  if (!setup_.group->steers()) return {};
+  LANDFALL_TRY(flow.rule, setup_.group->steer(fd, setup_.index));
+  int now = 0;  // what came meanwhile lies in ordinary pages, too
+  if (::ioctl(fd, FIONREAD, &now) == 0)
+    ret_queued = std::max(ret_queued, static_cast<std::uint64_t>(now));
+  return {};
+}
+
 Result<void> QueueCore::bind_socket(FlowImpl& flow, int fd, std::uint64_t queued) {
   landfall_why why{};
   why.struct_size = sizeof why;
-  const landfall_flow_spec spec = spec_of(flow);
+  landfall_flow_spec spec = spec_of(flow);
+  spec.early_bytes = queued;
   if (const landfall_errc code = ops_.attach(queue_, fd, &spec, &flow.backend, &why);
       code != LANDFALL_ERRC_ok) {
     flow.backend = nullptr;
@@ -81,13 +93,15 @@ Result<void> QueueCore::bind_socket(FlowImpl& flow, int fd, std::uint64_t queued
   return {};
 }
 
-Result<FlowImpl*> QueueCore::adopt(int fd, const FlowOptions& options, std::uint64_t queued) {
+Result<FlowImpl*> QueueCore::adopt(int fd, const FlowOptions& options, std::uint64_t queued,
+                                   Came came) {
   LANDFALL_TRY(FlowImpl * flow, make_flow(options));
-  if (Result<void> bound = bind_socket(*flow, fd, queued); !bound) {
-    forget(*flow);
-    return bound.error();
-  }
-  return flow;
+  Result<void> bound;
+  if (came == Came::by_itself) bound = steer(*flow, fd, queued);
+  if (bound) bound = bind_socket(*flow, fd, queued);
+  if (bound) return flow;
+  forget(*flow);
+  return bound.error();
 }
 
 Result<Flow*> QueueCore::attach(Fd& fd, const FlowOptions& options) {
@@ -101,7 +115,7 @@ Result<Flow*> QueueCore::attach(Fd& fd, const FlowOptions& options) {
     return Error{Errc::busy, kOp, ReasonCode::bytes_queued}.with(
         std::to_string(queued) + " bytes are queued in the socket already");
   }
-  LANDFALL_TRY(FlowImpl * flow, adopt(fd.get(), options, queued));
+  LANDFALL_TRY(FlowImpl * flow, adopt(fd.get(), options, queued, Came::by_itself));
   fd.release();
   publish();
   return static_cast<Flow*>(flow);
@@ -155,8 +169,8 @@ void QueueCore::take_inbox() {
     if (queued && *queued != 0 && arrival.options.refuse_queued) {
       queued = Error{Errc::busy, "Receiver::hand_over", ReasonCode::bytes_queued};
     }
-    Result<FlowImpl*> flow =
-        queued ? adopt(number, arrival.options, *queued) : Result<FlowImpl*>{queued.error()};
+    Result<FlowImpl*> flow = queued ? adopt(number, arrival.options, *queued, Came::by_itself)
+                                    : Result<FlowImpl*>{queued.error()};
     if (flow) arrival.fd.release();
     arrive(std::move(flow), static_cast<std::uint64_t>(number));
   }
@@ -202,8 +216,8 @@ void QueueCore::accept_from(Listener& listener) {
     const int number = injected != 0 ? injected : errno;
     if (fd) {
       Result<std::uint64_t> queued = check_connected(context_, fd.get());
-      Result<FlowImpl*> flow =
-          queued ? adopt(fd.get(), listener.options, 0) : Result<FlowImpl*>{queued.error()};
+      Result<FlowImpl*> flow = queued ? adopt(fd.get(), listener.options, 0, Came::by_listener)
+                                      : Result<FlowImpl*>{queued.error()};
       if (flow) fd.release();
       arrive(std::move(flow), 0);
       continue;
@@ -282,6 +296,10 @@ void QueueCore::try_connect(FlowImpl& flow) {
           ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
       if (!connecting.socket) {
         number = errno;
+      } else if (Result<void> ready = steer_connection(connecting, address); !ready) {
+        last = ready.error();
+        connecting.socket.reset();
+        continue;
       } else if (::connect(connecting.socket.get(), address.get(), address.length) == 0 ||
                  errno == EINPROGRESS) {
         if (Result<void> watched = watch_fd(connecting.socket.get(), EPOLLOUT, connecting)) return;
@@ -302,6 +320,18 @@ void QueueCore::try_connect(FlowImpl& flow) {
   fail(flow, last);
 }
 
+/// Steered before its first packet: for that its local port must be known already.
+Result<void> QueueCore::steer_connection(Connecting& connecting, const SocketAddress& to) {
+  if (!setup_.group->steers()) return {};
+  SocketAddress anywhere;
+  anywhere.storage.ss_family = static_cast<sa_family_t>(to.family());
+  if (::bind(connecting.socket.get(), anywhere.get(), to.length) != 0) return os_error("bind");
+  connecting.rule = nic::Steered{};  // of the address before
+  LANDFALL_TRY(connecting.rule,
+               setup_.group->steer(connecting.socket.get(), setup_.index, to.get()));
+  return {};
+}
+
 void QueueCore::finish_connect(FlowImpl& flow) {
   Connecting& connecting = *flow.connecting;
   const int fd = connecting.socket.get();
@@ -320,6 +350,7 @@ void QueueCore::finish_connect(FlowImpl& flow) {
                                 std::strerror(number)));
   }
   Fd socket = std::move(connecting.socket);
+  flow.rule = std::move(connecting.rule);
   flow.connecting.reset();
   --connecting_;
   if (Result<void> bound = bind_socket(flow, socket.get(), 0); !bound) {

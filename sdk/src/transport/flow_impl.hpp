@@ -7,6 +7,7 @@
 #include "landfall/abi/backend.h"
 #include "landfall/base/fd.hpp"
 #include "landfall/transport/flow.hpp"
+#include "nic/steering.hpp"
 #include "transport/slot.hpp"
 #include "transport/watch.hpp"
 
@@ -70,6 +71,7 @@ struct FlowImpl final : Flow {
   Verdict before_mark{};
 
   std::unique_ptr<Connecting> connecting{};  // while the core's connect(2) is under way
+  nic::Steered rule{};                       // to the queue, for as long as the flow lives
   int socket_number = -1;  // of the transport's socket, for peer() and local(); -1: none
   std::unique_ptr<DemandState> demand{};  // the core serves land() and post()
   FlowImpl* next = nullptr;               // in the queue's list of flows to retire

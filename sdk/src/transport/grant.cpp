@@ -33,7 +33,7 @@ Result<std::vector<std::uint32_t>> choose_queues(nic::Nic& nic, const Grant::Req
 Result<Grant> Grant::make(const ContextCore& context, const Request& request) {
   if (request.interface_index == 0)
     return Error{Errc::not_supported, kOp, ReasonCode::interface_not_named};
-  LANDFALL_TRY(const std::unique_ptr<nic::Nic> nic, open_nic(context.host()));
+  LANDFALL_TRY(const std::shared_ptr<nic::Nic> nic, open_nic(context.host()));
   std::vector<std::uint32_t> queue_ids = request.queue_ids;
   if (queue_ids.empty()) {
     LANDFALL_TRY(queue_ids, choose_queues(*nic, request));
@@ -43,7 +43,8 @@ Result<Grant> Grant::make(const ContextCore& context, const Request& request) {
                                          .queue_ids = queue_ids,
                                          .dmabuf_fd = request.dmabuf_fd,
                                          .rx_page_bytes = request.rx_page_bytes}));
-  Grant grant{std::move(binding), std::move(queue_ids), request.rx_page_bytes};
+  Grant grant{std::move(binding), nic::Steering::open(nic, request.interface_index),
+              std::move(queue_ids), request.rx_page_bytes};
   // Without their numbers a transport learns them from what comes.
   if (Result<nic::NicState> state = nic->read(request.interface_index); state) {
     for (const std::uint32_t id : grant.queue_ids_) {
@@ -54,6 +55,16 @@ Result<Grant> Grant::make(const ContextCore& context, const Request& request) {
     if (grant.napi_ids_.size() != grant.queue_ids_.size()) grant.napi_ids_.clear();
   }
   return grant;
+}
+
+Result<nic::Steered> Grant::steer(int socket_fd, std::size_t index, const sockaddr* remote) const {
+  LANDFALL_TRY(const std::vector<nic::FlowKey> keys, nic::keys_of(socket_fd, remote));
+  Result<nic::Steered> steered = steering_->steer(keys, queue_ids_[index]);
+  for (const std::uint32_t id : queue_ids_) {
+    if (steered || steered.error().reason() != ReasonCode::rule_conflict) break;
+    steered = steering_->steer(keys, id);
+  }
+  return steered;
 }
 
 void Grant::describe(landfall_domain_spec& spec) const noexcept {

@@ -6,11 +6,14 @@
 
 #include "base/context_core.hpp"
 #include "nic/binding.hpp"
+#include "nic/steering.hpp"
 
 namespace landfall::detail {
 
 /// What a transport with LANDFALL_NEED_GRANT gets: the Region bound to receive queues of an
-/// interface. One for each Group; its end unbinds.
+/// interface, and flows steered to them. One for each Group; its end unbinds.
+///
+/// Threads: const calls from any.
 class Grant {
  public:
   struct Request {
@@ -25,19 +28,25 @@ class Grant {
 
   /// The part of a domain's spec that comes from the grant.
   void describe(landfall_domain_spec& spec) const noexcept;
-  const std::vector<std::uint32_t>& queue_ids() const noexcept { return queue_ids_; }
+  /// To the queue of this Receiver; or to another one of the binding, where a rule that is there
+  /// already takes the packets there. Errors: those of nic::Steering.
+  Result<nic::Steered> steer(int socket_fd, std::size_t index,
+                             const sockaddr* remote = nullptr) const;
 
   /// Tests put another one in its place.
   static inline Result<std::unique_ptr<nic::Nic>> (*open_nic)(const landfall_host*) =
       nic::open_kernel_nic;
 
  private:
-  Grant(nic::Binding binding, std::vector<std::uint32_t> queue_ids, std::uint32_t rx_page_bytes)
+  Grant(nic::Binding binding, std::unique_ptr<nic::Steering> steering,
+        std::vector<std::uint32_t> queue_ids, std::uint32_t rx_page_bytes)
       : binding_{std::move(binding)},
+        steering_{std::move(steering)},
         queue_ids_{std::move(queue_ids)},
         rx_page_bytes_{rx_page_bytes} {}
 
   nic::Binding binding_;
+  std::unique_ptr<nic::Steering> steering_;
   std::vector<std::uint32_t> queue_ids_, napi_ids_;  // napi_ids_ empty: not known
   std::uint32_t rx_page_bytes_;
 };

@@ -118,6 +118,7 @@ Result<void> GroupCore::bind(const std::shared_ptr<ContextCore>& context,
   context_ = context;
   ops_ = static_cast<const landfall_transport_ops*>(backend.ops);
   needs_ = needs;
+  steers_ = options.steer_flows;
   const std::string own_options = options_for(options.options, backend.name);
   const Memory& memory = region_->memory();
   Fd dmabuf;
@@ -271,9 +272,13 @@ Result<Address> GroupCore::listen_on_sockets(const Address& at, const FlowOption
     LANDFALL_TRY(Fd next, listen_socket(*context_, address, true));
     sockets.push_back(std::move(next));
   }
+  // Accepted flows come by the listener's rule. Before the first of them can: no byte is copied.
+  LANDFALL_TRY(nic::Steered rule,
+               steer(sockets[0].get(), listening_rules_.size() % queues_.size()));
   for (std::size_t i = 0; i < queues_.size(); ++i) {
     LANDFALL_CHECK(queues_[i]->add_listener(std::move(sockets[i]), options));
   }
+  if (steers()) listening_rules_.push_back(std::move(rule));
   return bound;
 }
 
@@ -305,6 +310,7 @@ Result<Address> GroupCore::listen_by_transport(const Address& at, const FlowOpti
 
 Result<std::uint32_t> GroupCore::close() {
   for (landfall_listener* listener : std::exchange(listeners_, {})) ops_->listener_close(listener);
+  listening_rules_.clear();
   closed_ = true;
   std::uint32_t out = 0;
   for (const auto& queue : queues_) out += queue->stop();
@@ -327,6 +333,7 @@ void GroupCore::abandon() noexcept {
   // the child.
   if (!queues_.empty() && queues_[0] && !queues_[0]->in_its_process()) return;
   for (landfall_listener* listener : std::exchange(listeners_, {})) ops_->listener_close(listener);
+  listening_rules_.clear();
   for (const auto& queue : queues_) queue->stop();
   // Held by this function as if by one more queue: a last Buffer may come back while others are
   // being left.

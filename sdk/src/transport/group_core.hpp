@@ -35,6 +35,13 @@ class GroupCore {
   const std::shared_ptr<RegionCore>& shared_region() const noexcept { return region_; }
   std::shared_ptr<RegionCore> take_region() noexcept { return std::move(region_); }
 
+  /// For queues: the NIC sends what belongs to this socket to one of the Group's queues, until the
+  /// rule is dropped. Nothing where the Group has no grant, or is told not to.
+  Result<nic::Steered> steer(int socket_fd, std::size_t index, const sockaddr* remote = nullptr) {
+    return grant_ && steers_ ? grant_->steer(socket_fd, index, remote) : nic::Steered{};
+  }
+  bool steers() const noexcept { return grant_ && steers_; }
+
   /// For queues: who gets the next flow of a transport's own listener.
   QueueCore& next_queue() noexcept;
   /// Adds to what all queues hold (two's complement: may take away) and answers the sum.
@@ -67,6 +74,8 @@ class GroupCore {
   std::vector<std::unique_ptr<QueueCore>> queues_;
   std::vector<std::unique_ptr<Receiver>> receivers_;
   std::vector<landfall_listener*> listeners_;
+  std::vector<nic::Steered> listening_rules_;
+  bool steers_ = true;
   std::uint32_t next_queue_ = 0;
   std::atomic<std::uint32_t> open_queues_{0};
   std::atomic<std::uint64_t> held_{0};  // charge, over all queues

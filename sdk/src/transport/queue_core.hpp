@@ -189,7 +189,10 @@ class QueueCore {
   void finish_connect(FlowImpl& flow);
   void try_connect(FlowImpl& flow);
   void take_inbox();
-  Result<FlowImpl*> adopt(int fd, const FlowOptions& options, std::uint64_t queued);
+  enum class Came : std::uint8_t { by_itself, by_listener };  // the latter: its rule brings it
+  Result<FlowImpl*> adopt(int fd, const FlowOptions& options, std::uint64_t queued, Came came);
+  Result<void> steer(FlowImpl& flow, int fd, std::uint64_t& ret_queued);
+  Result<void> steer_connection(Connecting& connecting, const SocketAddress& to);
   Result<void> bind_socket(FlowImpl& flow, int fd, std::uint64_t queued);
   Result<FlowImpl*> start(landfall_flow* backend, const FlowOptions& options);
   void arrive(Result<FlowImpl*> flow, std::uint64_t tag);

@@ -6,6 +6,7 @@
 
 #include "landfall/base/fd.hpp"
 #include "landfall/transport/flow.hpp"
+#include "nic/steering.hpp"
 #include "transport/sockets.hpp"
 
 namespace landfall::detail {
@@ -29,6 +30,7 @@ struct Connecting : Watch {
   Connecting() : Watch{Kind::connecting} {}
   FlowImpl* flow = nullptr;
   Fd socket;
+  nic::Steered rule;  // of socket, from before its first packet
   std::vector<SocketAddress> left;
 };
 

@@ -9,10 +9,9 @@ load queues=4 mtu=4148
 ethtool -X lf0 equal 2  # other traffic keeps off the queues that are bound
 "$tool" hds lf0 on
 sysctl -qw net.ipv4.tcp_rmem="4096 131072 134217728"  # windows of whole pages: see nic/devmem.sh
-steer() { ethtool -N lf0 flow-type tcp4 dst-port "$1" action "$2" loc "${3:-0}"; }
+rules() { ethtool -n lf0 | sed -nE 's/^Total ([0-9]+) rules?/\1/p'; }
 
 echo "-- 64 MiB, all of it direct"
-steer 5001 3
 read -r provider page _ <<<"$(pool_of)"
 stream 5001 67108864 --devmem lf0 --queue 3
 expect "direct bytes" "$(value devmem)" -eq 67108864
@@ -42,8 +41,7 @@ if [[ $LANDFALL_LAB_KREL != 6.* ]]; then
   expect "direct bytes" "$(value devmem)" -eq 20480000
 fi
 
-echo "-- one binding of two queues, a flow on each"
-steer 5002 2 1
+echo "-- one binding of two queues, two flows"
 receiver_start 5001 --devmem lf0 --queue 2,3 --flows 2
 peer timeout "$patience" "$tool" send "$here" 5001 20480000 &
 first=$!
@@ -52,8 +50,16 @@ wait "$first" || die "sender"
 receiver_end || die "receiver: $(cat "$work/errors")"
 expect "direct bytes" "$(value devmem)" -eq 40960000
 
+echo "-- another program's rule takes the port elsewhere: refused by name"
+ethtool -N lf0 flow-type tcp4 dst-port 5002 action 0
+! "$receiver_tool" recv --devmem lf0 --queue 3 5002 2>"$work/errors" || die "listens although nothing can be direct"
+grep -q LF1230 "$work/errors" || die "$(cat "$work/errors")"
+ethtool -N lf0 delete "$(ethtool -n lf0 | sed -nE 's/^Filter: ([0-9]+)/\1/p')"
+
 echo "-- not steered: copied, and it says so"
-ethtool -N lf0 delete 0
-stream 5001 5000000 --devmem lf0 --queue 3
+stream 5001 5000000 --devmem lf0 --queue 3 --steer 0
 expect "direct bytes" "$(value devmem)" -eq 0
 expect "bytes with the reason" "$(value wrong_queue)" -eq 5000000
+
+echo "-- nothing is left"
+expect "rules" "$(rules)" -eq 0

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives nic_tool's streams through landfall, as nic_tool itself receives them without.
 // usage: devmem_receive recv --devmem IFACE --queue N[,N...] [--pool BYTES] [--page BYTES]
-//        [--memory SOURCE] [--flows N] [--hold N] [--option KEY=VALUE]... PORT
+//        [--memory SOURCE] [--flows N] [--hold N] [--steer 0|1] [--option KEY=VALUE]... PORT
 // Prints "ready", takes N connections (1) and prints what came as KEY=VALUE. --hold: so many
 // Buffers are kept before the oldest is dropped.
 #include <chrono>
@@ -45,6 +45,7 @@ Options read(int argc, char** argv) {
     if (name == "--pool") options.pool_bytes = std::stoull(value);
     if (name == "--flows") options.flows = static_cast<std::uint32_t>(std::stoul(value));
     if (name == "--hold") options.hold = std::stoul(value);
+    if (name == "--steer") options.group.steer_flows = value != "0";
     if (name == "--option") options.group.options.push_back(value);
     if (name == "--page") {
       options.page_bytes = std::stoull(value);

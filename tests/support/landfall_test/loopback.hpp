@@ -36,9 +36,12 @@ inline Fd try_connect_to(const Address& address) {
   return socket;
 }
 
-/// A listening socket on a free port of the loopback, and its address. Empty where there is none.
+/// A listening socket on a free port, of the loopback unless `at` names another address of this
+/// host. Empty where there is none.
 struct ListeningSocket {
-  explicit ListeningSocket(bool ipv6 = false) : address{ipv6 ? "::1" : "127.0.0.1", 0} {
+  explicit ListeningSocket(bool ipv6 = false)
+      : ListeningSocket{Address{ipv6 ? "::1" : "127.0.0.1", 0}} {}
+  explicit ListeningSocket(Address at_address) : address{std::move(at_address)} {
     socklen_t length = 0;
     sockaddr_storage at = resolve(address, length);
     socket.reset(::socket(at.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -46,8 +49,8 @@ struct ListeningSocket {
     if (::bind(socket.get(), generic, length) != 0 || ::listen(socket.get(), SOMAXCONN) != 0 ||
         ::getsockname(socket.get(), generic, &length) != 0)
       socket.reset();
-    address.port = ntohs(ipv6 ? reinterpret_cast<sockaddr_in6&>(at).sin6_port
-                              : reinterpret_cast<sockaddr_in&>(at).sin_port);
+    address.port = ntohs(at.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(at).sin6_port
+                                                  : reinterpret_cast<sockaddr_in&>(at).sin_port);
   }
   /// Waits for the next one.
   Fd accept() const { return Fd{::accept4(socket.get(), nullptr, nullptr, SOCK_CLOEXEC)}; }

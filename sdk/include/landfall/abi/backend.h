@@ -244,6 +244,7 @@ typedef struct landfall_flow_spec {
   uint32_t demand;        /* 1: nothing is received but by land() and post() */
   uint64_t flow_tag;      /* returned in every record of this flow */
   uint64_t stream_offset; /* of the first byte */
+  uint64_t early_bytes;   /* so many were queued before the flow was steered to a queue */
 } landfall_flow_spec;
 
 enum {                         /* *ret_armed of arm() */

@@ -16,6 +16,9 @@ struct GroupOptions {
   std::string interface {};                // "": none asked
   std::vector<std::uint32_t> queue_ids{};  // hardware queues; empty: `queues` Receivers
   std::uint32_t queues = 1;
+  /// Where the transport binds hardware queues: flows are steered to them by rules of the NIC, each
+  /// removed with its flow or listener. false: rules are there already, or the NIC needs none.
+  bool steer_flows = true;
   std::vector<std::string>
       transports{};  // in order of preference; empty: every registered one, best first
   std::vector<std::string>

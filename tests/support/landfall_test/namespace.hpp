@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sockets of another network namespace.
+#pragma once
+#include <fcntl.h>
+#include <sched.h>
+
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "landfall/base/fd.hpp"
+
+namespace landfall::test {
+
+/// Runs `make` on a thread in the namespace that ip-netns(8) calls `name`, "" for this one: a
+/// socket stays in the namespace that it was made in.
+template <class Make>
+auto in_namespace(const std::string& name, Make&& make) -> decltype(make()) {
+  if (name.empty()) return make();
+  decltype(make()) result{};
+  std::thread{[&] {
+    const Fd there{::open(("/var/run/netns/" + name).c_str(), O_RDONLY | O_CLOEXEC)};
+    if (there && ::setns(there.get(), CLONE_NEWNET) == 0) result = make();
+  }}.join();
+  return result;
+}
+
+}  // namespace landfall::test
