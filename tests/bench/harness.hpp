@@ -85,12 +85,12 @@ inline char* region(std::size_t bytes, std::string& pages) {
   return static_cast<char*>(at);
 }
 
-/// A listening socket on loopback; tells its port on standard output.
-inline int listen_anywhere() {
+/// A listening socket, on loopback unless told otherwise; tells its port on standard output.
+inline int listen_anywhere(in_addr_t address_to = INADDR_LOOPBACK) {
   const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in at{};
   at.sin_family = AF_INET;
-  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  at.sin_addr.s_addr = htonl(address_to);
   socklen_t size = sizeof at;
   auto* address = reinterpret_cast<sockaddr*>(&at);
   if (listener < 0 || ::bind(listener, address, size) != 0 || ::listen(listener, 4096) != 0 ||

@@ -4,6 +4,7 @@
 //   mode=post    1 MiB messages into one buffer      mode=idle  flows=N: memory that idle flows
 //   take
 // [flows=N] [engine=io_uring|recv] [option=tcp.KEY=VALUE,...] bytes=N
+// devmem=IFACE [queue=N]: devmem-tcp into a udmabuf of the same size, on that queue
 #include <array>
 #include <deque>
 #include <sstream>
@@ -35,6 +36,12 @@ landfall::Region allocate(const landfall::Context& context, std::string& pages) 
       context, {.source = "host", .size_bytes = bench::kRegion, .populated = true}));
 }
 
+landfall::Region allocate_dmabuf(const landfall::Context& context, std::string& pages) {
+  pages = "udmabuf";
+  return must(landfall::Region::allocate(
+      context, {.source = "udmabuf", .size_bytes = bench::kRegion, .populated = true}));
+}
+
 std::uint64_t resident_bytes() {
   std::FILE* file = std::fopen("/proc/self/statm", "r");
   unsigned long long size = 0, resident = 0;
@@ -49,9 +56,15 @@ struct Receive {
         mode{given.text("mode", "prompt")},
         flows{static_cast<std::uint32_t>(given.number("flows", 1))},
         context{must(landfall::Context::create())} {
-    landfall::Region memory = allocate(context, pages);
     landfall::GroupOptions options;
     options.transports = {"tcp"};
+    options.interface = given.text("devmem", "");
+    landfall::Region memory =
+        options.interface.empty() ? allocate(context, pages) : allocate_dmabuf(context, pages);
+    if (!options.interface.empty()) {
+      options.transports = {"devmem-tcp"};
+      options.queue_ids = {static_cast<std::uint32_t>(given.number("queue", 0))};
+    }
     const std::string engine = given.text("engine", "");
     if (!engine.empty()) options.options = {"tcp.engine=" + engine};
     std::istringstream list{given.text("option", "")};
@@ -60,7 +73,8 @@ struct Receive {
     group.emplace(must(landfall::Group::open(context, options, memory)));
     landfall::FlowOptions each;
     if (mode == "post") each.delivery = landfall::Delivery::demand;
-    const auto at = must(group->listen({.host = "127.0.0.1", .port = 0}, each));
+    const auto at = must(group->listen(
+        {.host = options.interface.empty() ? "127.0.0.1" : "0.0.0.0", .port = 0}, each));
     std::printf("port %u\n", at.port);
     std::fflush(stdout);
   }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sender of every row: port=N bytes=N [flows=N] [burst=N] [splice=1]. Connects, waits for a
-// line on standard input, sends.
+// The sender of every row: port=N bytes=N [host=A.B.C.D] [flows=N] [burst=N] [splice=1]. Connects,
+// waits for a line on standard input, sends.
 //   one flow       1 MiB at a time; splice: without a copy, as one sends what will not change
 //   several flows  in turn, 16 KiB each; burst: of `flows`, `burst` neighbours at once send 256 KiB
 //                  each, then the next ones
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -19,14 +20,14 @@ namespace {
 constexpr std::size_t kTurn = 16 * 1024;
 constexpr std::size_t kBurst = 256 * 1024;
 
-int connect_to(std::uint16_t port, bool small_buffer) {
+int connect_to(const std::string& host, std::uint16_t port, bool small_buffer) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   // Ten thousand flows at full buffers would be limited by tcp_mem, not by the receiver.
   const int buffer_bytes = 512 * 1024;
   if (small_buffer) ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer_bytes, sizeof buffer_bytes);
   sockaddr_in at{};
   at.sin_family = AF_INET;
-  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  at.sin_addr.s_addr = ::inet_addr(host.c_str());
   at.sin_port = htons(port);
   if (::connect(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0) bench::die("connect");
   return fd;
@@ -103,8 +104,9 @@ int main(int count, char** values) {
   const char* const data = bench::region(bench::kMessage, pages);
   std::vector<int> sockets;
   for (std::size_t i = 0; i < flows; ++i) {
-    sockets.push_back(
-        connect_to(static_cast<std::uint16_t>(arguments.number("port", 0)), flows > 1));
+    sockets.push_back(connect_to(arguments.text("host", "127.0.0.1"),
+                                 static_cast<std::uint16_t>(arguments.number("port", 0)),
+                                 flows > 1));
   }
   if (std::getchar() == EOF) return 1;
   if (flows == 1 && arguments.number("splice", 0) != 0) {

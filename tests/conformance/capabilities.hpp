@@ -42,7 +42,7 @@ inline const Expected& expected_of(std::string_view subject) {
       Expected{"tcp-recv", {sockets, posts_to_region}, {}},
       Expected{"devmem-model", {sockets, direct, linear, posts_to_region, revocable}, {}},
       Expected{"devmem-model-on-device", {sockets, direct, linear, revocable, fences}, {}},
-      Expected{"devmem-tcp", {sockets, direct, posts_to_region, queued_unreadable}, {}},
+      Expected{"devmem-tcp", {sockets, direct, linear, posts_to_region, queued_unreadable}, {}},
       Expected{"verbs-model", {direct, messages, posts_to_region}, {}},
       Expected{"plug-in", {sockets, posts_to_region}, {}},
   };

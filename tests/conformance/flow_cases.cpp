@@ -163,6 +163,7 @@ TEST_P(Flows, DetachLosesNoByte) {
     stream->consume = nullptr;
     stream->flow->resume();
     ASSERT_TRUE((*rig)->until([&] { return stream->received == kTotal; }));
+    (*rig)->quiet();
   }
   Result<Fd> socket = stream->flow->detach();
   ASSERT_OK(socket);

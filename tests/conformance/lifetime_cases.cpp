@@ -167,6 +167,7 @@ TEST_P(Lifetimes, CloseAnswersBusyThenGivesTheRegionBack) {
   Result<Region> region = rig->group->close();
   ASSERT_OK(region);
   GroupOptions again;
+  again.interface = GetParam().interface;
   again.transports = {GetParam().transport};
   again.options = GetParam().options;
   Result<Group> group = Group::open(*rig->context, again, *region);

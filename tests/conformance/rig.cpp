@@ -3,6 +3,7 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <random>
 
 #include "conformance/pattern.hpp"
@@ -51,7 +52,7 @@ Result<std::unique_ptr<Rig>> Rig::open(const Subject& subject, RigOptions option
   LANDFALL_TRY(Context context, subject.context({.fault = std::move(options.fault)}));
   RegionSpec spec;
   spec.source = subject.memory;
-  spec.size_bytes = options.region_bytes;
+  spec.size_bytes = std::max(options.region_bytes, subject.region_least_bytes);
   LANDFALL_TRY(Region region, Region::allocate(context, spec));
   GroupOptions group;
   group.interface = subject.interface;

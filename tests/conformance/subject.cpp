@@ -70,6 +70,7 @@ void choose_nic(const std::string& interface) {
                         .transport = "devmem-tcp",
                         .memory = "udmabuf",
                         .interface = interface,
+                        .region_least_bytes = 1u << 20,
                         .here = {"", "10.77.0.1", "fd77::1"},
                         .there = {"peer", "10.77.0.2", "fd77::2"}});
 }

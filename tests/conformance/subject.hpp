@@ -26,6 +26,7 @@ struct Subject {
   std::vector<const landfall_backend*> linked{};  // added to each Context
   std::string plugin{};                           // loaded into each Context; "": none
   std::string interface {};                       // whose queues it binds; "": none
+  std::uint64_t region_least_bytes = 0;           // smaller Regions are made as large
   Place here{}, there{};                          // the Receivers, and the senders
 
   const Expected& expected() const { return expected_of(label); }

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# devmem-tcp against the smallest loop for the same job, pairs in turn in one boot: throughput and the
+# receiving thread's CPU. Not a test: figures want a quiet machine.
+# usage: bench.sh NIC_TOOL BENCH_FOLDER [PAIRS [BYTES [MTU]]]
+# shellcheck source-path=SCRIPTDIR/../nic source=../nic/lib.sh
+. "$(dirname "$0")/../nic/lib.sh"
+programs=$2 pairs=${3:-20} bytes=${4:-268435456} mtu=${5:-4148}
+load queues=4 mtu="$mtu"
+ethtool -X lf0 equal 2
+"$tool" hds lf0 on
+sysctl -qw net.ipv4.tcp_rmem="4096 131072 33554432"
+
+one() {  # one NAME COMMAND...: prints "NAME MB/s CPU-ms/GB"
+  local name=$1 port line
+  shift
+  mkfifo "$work/out" "$work/go"
+  "$@" bytes="$bytes" >"$work/out" &
+  exec 7<"$work/out"
+  rm "$work/out"
+  read -r _ port <&7
+  [ "$name" = landfall ] || ethtool -N lf0 flow-type tcp4 dst-port "$port" action 3 loc 0 >/dev/null
+  peer "$programs/bench_sender" host="$here" port="$port" bytes="$bytes" <"$work/go" &
+  exec 6>"$work/go"
+  rm "$work/go"
+  read -r line <&7
+  echo >&6
+  read -r line <&7
+  exec 6>&- 7<&-
+  wait
+  [ "$name" = landfall ] || ethtool -N lf0 delete 0
+  sed -nE 's/.*"bytes": ([0-9]+), "seconds": ([0-9.]+), "cpu_seconds": ([0-9.]+).*/\1 \2 \3/p' <<<"$line" |
+    awk -v name="$name" '{ printf "%s %.1f %.1f\n", name, $1 / $2 / 1e6, $3 / $1 * 1e12 }'
+}
+
+for ((i = 0; i < pairs; i++)); do
+  one loop "$programs/bench_loop_devmem" interface=lf0 queue=3
+  one landfall "$programs/bench_receive" devmem=lf0 queue=3
+done | tee "$work/all"
+# Ratios of the pairs, their median and its 95 % interval by order statistics.
+awk '$1 == "loop" { t = $2; c = $3 } $1 == "landfall" { print $2 / t, $3 / c }' "$work/all" >"$work/ratios"
+for column in 1 2; do
+  sort -g -k "$column,$column" "$work/ratios" | awk -v column="$column" '{ x[NR] = $column } END {
+    k = int(NR / 2 - 0.98 * sqrt(NR)); if (k < 1) k = 1
+    m = NR % 2 ? x[(NR + 1) / 2] : (x[NR / 2] + x[NR / 2 + 1]) / 2
+    printf "%s landfall/loop: median %.3f [%.3f, %.3f] of %d pairs\n",
+      column == 1 ? "throughput" : "CPU per byte", m, x[k], x[NR + 1 - k], NR }'
+done
