@@ -4,6 +4,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include "landfall/abi/transport_authoring.hpp"
@@ -12,6 +13,20 @@ namespace landfall::devmem {
 
 using authoring::refuse;
 using authoring::refuse_os;
+
+namespace {
+
+/// Can recv(2) read all that waits in this socket? A look that takes nothing stops where it cannot.
+bool can_be_read(int fd) {
+  int queued = 0;
+  if (::ioctl(fd, FIONREAD, &queued) != 0 || queued <= 0) return true;
+  const auto bytes = static_cast<std::size_t>(queued);
+  const auto scratch = std::make_unique_for_overwrite<std::byte[]>(bytes);
+  const ssize_t seen = ::recv(fd, scratch.get(), bytes, MSG_PEEK | MSG_DONTWAIT);
+  return seen == queued;
+}
+
+}  // namespace
 
 void Queue::Unmap::operator()(void* address) const noexcept {
   ::munmap(address, kBytesPerCall);
@@ -91,8 +106,7 @@ landfall_errc Queue::attach(int fd, const landfall_flow_spec& spec, Flow** ret_f
 landfall_errc Queue::detach(Flow* flow, std::int32_t* ret_fd, landfall_why* why) {
   if (flow->out != 0) return refuse(why, LANDFALL_ERRC_busy, LANDFALL_REASON_extents_out);
   const int fd = flow->socket.get();
-  char byte = 0;
-  if (::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EFAULT)
+  if (!can_be_read(fd))
     return refuse(why, LANDFALL_ERRC_busy, LANDFALL_REASON_direct_bytes_queued);
   unlist(*flow);
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);

@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives nic_tool's streams through landfall, as nic_tool itself receives them without.
 // usage: devmem_receive recv --devmem IFACE --queue N[,N...] [--pool BYTES] [--page BYTES]
-//        [--memory SOURCE] [--flows N] [--hold N] [--steer 0|1] [--option KEY=VALUE]... PORT
+//        [--memory SOURCE] [--flows N] [--hold N] [--steer 0|1] [--option KEY=VALUE]...
+//        [--contract require_direct] [--attach BYTES] [--stall MS] PORT
 // Prints "ready", takes N connections (1) and prints what came as KEY=VALUE. --hold: so many
 // Buffers are kept before the oldest is dropped.
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "lab/nic/stream.hpp"
@@ -24,6 +30,8 @@ struct Options {
   std::uint64_t pool_bytes = 16u << 20, page_bytes = 0;
   std::uint32_t flows = 1;
   std::size_t hold = 0;
+  int attach_bytes = 0;
+  std::chrono::milliseconds stall{0};
   std::uint16_t port = 0;
 };
 
@@ -45,6 +53,9 @@ Options read(int argc, char** argv) {
     if (name == "--pool") options.pool_bytes = std::stoull(value);
     if (name == "--flows") options.flows = static_cast<std::uint32_t>(std::stoul(value));
     if (name == "--hold") options.hold = std::stoul(value);
+    if (name == "--attach") options.attach_bytes = std::stoi(value);
+    if (name == "--stall") options.stall = std::chrono::milliseconds{std::stoi(value)};
+    if (name == "--contract") options.group.contract = {.kind = CopyContract::Kind::require_direct};
     if (name == "--steer") options.group.steer_flows = value != "0";
     if (name == "--option") options.group.options.push_back(value);
     if (name == "--page") {
@@ -68,6 +79,26 @@ bool is_right(const Buffer& buffer) {
                           reinterpret_cast<const unsigned char*>(bytes->data()), bytes->size());
 }
 
+/// A plain connection in which so many bytes wait.
+Fd accept_queued(const Options& options) {
+  const Fd listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  const int window = 4 << 20, on = 1;
+  ::setsockopt(listener.get(), SOL_SOCKET, SO_RCVBUF, &window, sizeof window);
+  ::setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_port = htons(options.port);
+  if (::bind(listener.get(), reinterpret_cast<sockaddr*>(&at), sizeof at) != 0 ||
+      ::listen(listener.get(), 1) != 0)
+    return {};
+  std::printf("ready\n");
+  std::fflush(stdout);
+  Fd connection{::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+  for (int queued = 0; queued < options.attach_bytes;)
+    if (::ioctl(connection.get(), FIONREAD, &queued) != 0) return {};
+  return connection;
+}
+
 int run(const Options& options) {
   Result<Context> context = Context::create();
   if (!context) return fail(context.error());
@@ -78,9 +109,14 @@ int run(const Options& options) {
   if (!region) return fail(region.error());
   Result<Group> group = Group::open(*context, options.group, *region);
   if (!group) return fail(group.error());
-  if (Result<Address> at = group->listen({"", options.port}); !at) return fail(at.error());
-  std::printf("ready\n");
-  std::fflush(stdout);
+  if (options.attach_bytes == 0) {
+    if (Result<Address> at = group->listen({"", options.port}); !at) return fail(at.error());
+    std::printf("ready\n");
+    std::fflush(stdout);
+  } else {
+    Fd connection = accept_queued(options);
+    if (Result<Flow*> flow = (*group)[0].attach(connection); !flow) return fail(flow.error());
+  }
 
   const std::uint64_t page = options.page_bytes != 0 ? options.page_bytes : 4096;
   Totals totals;
@@ -105,7 +141,10 @@ int run(const Options& options) {
         }
         if (one.kind == Completion::Kind::closed) --left;
         if (one.kind != Completion::Kind::data) continue;
-        if (totals.bytes == 0) begin = std::chrono::steady_clock::now();
+        if (totals.bytes == 0) {
+          begin = std::chrono::steady_clock::now();
+          std::this_thread::sleep_for(options.stall);
+        }
         totals.bytes += one.buffer.length();
         if (!is_right(one.buffer)) ++totals.wrong;
         if (one.buffer.placement() == Placement::direct) {
