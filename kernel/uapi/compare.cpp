@@ -24,6 +24,7 @@ SAME(netdev::kQueueGet, NETDEV_CMD_QUEUE_GET);
 SAME(netdev::kQstatsGet, NETDEV_CMD_QSTATS_GET);
 SAME(netdev::kBindRx, NETDEV_CMD_BIND_RX);
 SAME(netdev::kBindTx, NETDEV_CMD_BIND_TX);
+SAME(netdev::kQueueCreate, NETDEV_CMD_QUEUE_CREATE);
 SAME(netdev::kRx, NETDEV_QUEUE_TYPE_RX);
 SAME(netdev::kTx, NETDEV_QUEUE_TYPE_TX);
 SAME(netdev::kQueueId, NETDEV_A_QUEUE_ID);

@@ -13,7 +13,7 @@ using nic::QueueUse;
 /// Neighbours with the same reasons: one line for people.
 struct QueueRange {
   std::uint32_t first = 0, last = 0;
-  const std::vector<Reason>* reasons = nullptr;
+  const std::vector<Reason>* reasons = nullptr;  // of the last: its remedy leaves the others most
 };
 
 bool alike(const std::vector<Reason>& a, const std::vector<Reason>& b) {
@@ -24,10 +24,12 @@ bool alike(const std::vector<Reason>& a, const std::vector<Reason>& b) {
 std::vector<QueueRange> ranges_of(const std::vector<QueueUse>& queues) {
   std::vector<QueueRange> ranges;
   for (const QueueUse& queue : queues) {
-    if (!ranges.empty() && alike(*ranges.back().reasons, queue.reasons))
+    if (!ranges.empty() && alike(*ranges.back().reasons, queue.reasons)) {
       ranges.back().last = queue.queue_id;
-    else
+      ranges.back().reasons = &queue.reasons;
+    } else {
       ranges.push_back({queue.queue_id, queue.queue_id, &queue.reasons});
+    }
   }
   return ranges;
 }
@@ -103,22 +105,21 @@ Check check_of(const InterfaceUse& interface) {
   Check check;
   check.name = "nic " + interface.state.name;
   std::uint32_t usable = 0;
-  const Reason* first = interface.reasons.empty() ? nullptr : &interface.reasons.front();
+  const Reason* why = nullptr;  // of the last queue: its remedy leaves the others most
   for (const QueueUse& queue : interface.queues) {
-    if (interface.usable(queue))
-      ++usable;
-    else if (first == nullptr)
-      first = &queue.reasons.front();
+    if (!queue.reasons.empty()) why = &queue.reasons.front();
+    if (interface.usable(queue)) ++usable;
   }
-  if (usable != 0 || first == nullptr) {
+  if (!interface.reasons.empty()) why = &interface.reasons.front();
+  if (usable != 0 || why == nullptr) {
     check.finding = std::to_string(usable) + " of " + std::to_string(interface.queues.size()) +
                     " receive queues can take device memory";
     return check;
   }
   check.status = Status::warn;
-  check.finding = first->text;
-  check.fix = first->fix;
-  check.reason = first->code;
+  check.finding = why->text;
+  check.fix = why->fix;
+  check.reason = why->code;
   return check;
 }
 

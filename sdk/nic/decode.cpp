@@ -85,6 +85,7 @@ void decode_link(Bytes message, NicState& state) {
   state.loopback = (link->ifi_flags & IFF_LOOPBACK) != 0;
   const auto attributes = Attributes::of(message, sizeof *link);
   state.name = attributes.text(IFLA_IFNAME);
+  state.bus = attributes.text(IFLA_PARENT_DEV_NAME);
   state.mtu_bytes = attributes.u32(IFLA_MTU).value_or(0);
   const auto attached = attributes.nested(IFLA_XDP).value<std::uint8_t>(IFLA_XDP_ATTACHED);
   state.xdp_attached = attached.value_or(kXdpAttachedNone) != kXdpAttachedNone;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <linux/magic.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -17,6 +19,7 @@
 #include "nic/netlink.hpp"
 #include "nic/nic.hpp"
 #include "nic/refusals.hpp"
+#include "nic/usable.hpp"
 
 namespace landfall::nic {
 namespace {
@@ -63,6 +66,8 @@ class KernelNic final : public Nic {
   Result<void> read_settings(Netlink& netlink, NicState& state);
   Result<void> read_queues(Netlink& netlink, NicState& state);
   void read_by_ioctl(NicState& state) const;
+  Result<void> has_device(std::uint32_t interface_index);
+  ReasonCode find_cause(const BindRequest& bind);
 
   Fd rule_socket_;
   const landfall_host* host_;
@@ -141,7 +146,7 @@ Result<void> KernelNic::read_link(NicState& state) {
 }
 
 Result<void> KernelNic::read_settings(Netlink& netlink, NicState& state) {
-  const Family family = netlink.family(ethtool::kFamily);
+  LANDFALL_TRY(const Family family, netlink.family(ethtool::kFamily));
   const struct {
     const char* what;
     std::uint8_t command;
@@ -162,8 +167,9 @@ Result<void> KernelNic::read_settings(Netlink& netlink, NicState& state) {
 }
 
 Result<void> KernelNic::read_queues(Netlink& netlink, NicState& state) {
-  const Family family = netlink.family(netdev::kFamily);
+  LANDFALL_TRY(const Family family, netlink.family(netdev::kFamily));
   state.kernel_binds_rx = family.has(netdev::kBindRx);
+  state.kernel_lends_queues = family.has(netdev::kQueueCreate);
   state.kernel_lists_queues = family.has(netdev::kQueueGet);
   if (state.kernel_lists_queues) {
     const Message request = generic_message(family, netdev::kQueueGet, NLM_F_DUMP);
@@ -184,10 +190,8 @@ Result<void> KernelNic::read_queues(Netlink& netlink, NicState& state) {
 void KernelNic::read_by_ioctl(NicState& state) const {
   ethtool_drvinfo driver{};
   if (on_interface("ioctl(GDRVINFO)", state.index,
-                   [&](const IoctlInterface& at) { return get_driver(at, driver); }) == 0) {
+                   [&](const IoctlInterface& at) { return get_driver(at, driver); }) == 0)
     state.driver.assign(driver.driver, ::strnlen(driver.driver, sizeof driver.driver));
-    state.bus.assign(driver.bus_info, ::strnlen(driver.bus_info, sizeof driver.bus_info));
-  }
   RuleTable table;
   if (on_interface("ioctl(GRXCLSRLCNT)", state.index,
                    [&](const IoctlInterface& at) { return count_rules(at, table); }) == 0)
@@ -203,12 +207,41 @@ Result<void> KernelNic::try_queue(std::uint32_t interface_index, std::uint32_t q
   return bound.error();
 }
 
+// Linux 6.12 attaches the memory to the interface's device without a look whether there is one, and
+// warns in its log (drivers/dma-buf/dma-buf.c, dma_buf_dynamic_attach).
+Result<void> KernelNic::has_device(std::uint32_t interface_index) {
+  NicState state;
+  state.index = interface_index;
+  LANDFALL_CHECK(read_link(state));
+  if (!state.bus.empty()) return {};
+  return bind_refused({EOPNOTSUPP, "", 0}, state.name, ReasonCode::no_memory_provider);
+}
+
+// Linux 6.12 refuses without a word what later kernels explain, and all of them do for a descriptor
+// of another kind.
+ReasonCode KernelNic::find_cause(const BindRequest& bind) {
+  struct statfs fs {};
+  if (::fstatfs(bind.dmabuf_fd, &fs) == 0 && fs.f_type != DMA_BUF_MAGIC)
+    return ReasonCode::not_a_dmabuf;
+  const auto state = read(bind.interface_index);
+  if (!state) return ReasonCode::none;
+  std::vector<Reason> reasons = interface_reasons(*state);
+  for (const std::uint32_t queue : bind.queue_ids)
+    for (Reason& reason : queue_reasons(*state, queue)) reasons.push_back(std::move(reason));
+  for (const Reason& reason : reasons)
+    if (reason.code == ReasonCode::header_split_off || reason.code == ReasonCode::xdp_attached ||
+        reason.code == ReasonCode::queue_busy || reason.code == ReasonCode::queue_unknown)
+      return reason.code;
+  return ReasonCode::none;
+}
+
 Result<Bound> KernelNic::bind_rx(const BindRequest& bind) {
   LANDFALL_TRY(Netlink netlink, Netlink::open(NETLINK_GENERIC, host_));
-  const Family family = netlink.family(netdev::kFamily);
+  LANDFALL_TRY(const Family family, netlink.family(netdev::kFamily));
   if (!family.has(netdev::kBindRx))
     return Error{Errc::not_supported, "bind-rx", ReasonCode::kernel_too_old}.with(
         "the running kernel cannot bind memory to receive queues; Linux 6.12 can");
+  if (!family.has(netdev::kQueueCreate)) LANDFALL_CHECK(has_device(bind.interface_index));
   const Message request = generic_message(family, netdev::kBindRx, 0);
   if (!request) return no_room("bind-rx");
   nl_msg* m = request.get();
@@ -225,7 +258,9 @@ Result<Bound> KernelNic::bind_rx(const BindRequest& bind) {
   if (!fits) return no_room("bind-rx");
 
   const Answer answer = netlink.ask(m);
-  if (answer.refusal) return bind_refused(answer.refusal, name_of(bind.interface_index));
+  if (answer.refusal)
+    return bind_refused(answer.refusal, name_of(bind.interface_index),
+                        unexplained(answer.refusal) ? find_cause(bind) : ReasonCode::none);
   const auto id =
       answer.messages.empty() ? std::nullopt : decode_dmabuf_id(answer.messages.front());
   if (!id) return bind_refused({EBADMSG, "the answer names no binding", 0}, "");

@@ -159,16 +159,17 @@ Answer Netlink::ask_once(nl_msg* request, bool& ret_torn) {
   return std::move(collector.answer);
 }
 
-Family Netlink::family(const char* name) {
+Result<Family> Netlink::family(const char* name) {
   const Message request{nlmsg_alloc(), nlmsg_free};
   if (!request ||
       genlmsg_put(request.get(), NL_AUTO_PORT, NL_AUTO_SEQ, GENL_ID_CTRL, 0, NLM_F_REQUEST,
                   CTRL_CMD_GETFAMILY, 1) == nullptr ||
       nla_put_string(request.get(), CTRL_ATTR_FAMILY_NAME, name) < 0)
-    return {};
+    return os_error("CTRL_CMD_GETFAMILY", ReasonCode::out_of_memory, ENOMEM);
   const Answer answer = ask(request.get());
-  return answer.refusal || answer.messages.empty() ? Family{}
-                                                   : decode_family(answer.messages.front());
+  if (answer.refusal.number == ENOENT) return Family{};
+  if (answer.refusal) return read_refused("a family of netlink", answer.refusal, "");
+  return answer.messages.empty() ? Family{} : decode_family(answer.messages.front());
 }
 
 Result<Fd> Netlink::share_fd() const {

@@ -42,7 +42,8 @@ class Netlink {
 
   /// Sends and waits for all of the answer. A listing that changed meanwhile is asked for again.
   Answer ask(nl_msg* request);
-  Family family(const char* name);
+  /// Errors: io, no_memory.
+  Result<Family> family(const char* name);
   /// The descriptor itself, when an answer that belongs to its life has been given.
   Result<Fd> share_fd() const;
 

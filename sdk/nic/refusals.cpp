@@ -42,6 +42,7 @@ constexpr Row kBindRows[] = {
     {ERANGE, "", ReasonCode::queue_unknown},
     {E2BIG, "", ReasonCode::page_size_refused},  // mp_dmabuf_devmem_init: another order
     {EOPNOTSUPP, "", ReasonCode::no_memory_provider},
+    {ENODATA, "", ReasonCode::no_memory_provider},  // page_pool_check_memory_provider
     {EBADF, "", ReasonCode::not_a_dmabuf},
     {ENOMEM, "", ReasonCode::out_of_memory},
     {EBUSY, "", ReasonCode::queue_busy},
@@ -114,8 +115,13 @@ std::string remedy_for(ReasonCode code, const std::string& interface) {
   return remedy;
 }
 
-Error bind_refused(const Refusal& refusal, const std::string& interface) {
-  const ReasonCode reason = bind_reason(refusal);
+bool unexplained(const Refusal& refusal) {
+  return refusal.text.empty() && refusal.attribute == 0 &&
+         (refusal.number == EINVAL || refusal.number == EOPNOTSUPP || refusal.number == ENODATA);
+}
+
+Error bind_refused(const Refusal& refusal, const std::string& interface, ReasonCode found) {
+  const ReasonCode reason = found != ReasonCode::none ? found : bind_reason(refusal);
   std::string cause = listed_text(reason);
   if (reason == ReasonCode::none)
     cause = std::string{"memory could not be bound to the receive queue: "} +

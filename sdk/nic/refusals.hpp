@@ -17,8 +17,12 @@ struct Refusal {
   explicit operator bool() const noexcept { return number != 0; }
 };
 
-/// bind-rx on the interface of this name ("" where it has none any more).
-Error bind_refused(const Refusal& refusal, const std::string& interface);
+/// bind-rx on the interface of this name ("" where it has none any more). `found`: what was found
+/// out about a refusal that names no cause.
+Error bind_refused(const Refusal& refusal, const std::string& interface,
+                   ReasonCode found = ReasonCode::none);
+/// Has the kernel said nothing but an errno that many causes have?
+bool unexplained(const Refusal& refusal);
 /// An n-tuple rule could not be inserted. `ntuple_on`: what the interface says of the feature.
 Error rule_refused(int number, const std::string& interface, bool ntuple_on);
 /// Something was to be read.

@@ -33,7 +33,7 @@ SimInterface& SimNic::add(std::uint32_t index, const std::string& name, std::uin
   NicState& state = added.state;
   state.index = index;
   state.name = name;
-  state.driver = "sim";
+  state.driver = state.bus = "sim";
   state.mtu_bytes = 1500;
   state.up = state.carrier = true;
   state.channels = Channels{.combined = queues, .combined_max = 64};

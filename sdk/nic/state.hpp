@@ -61,7 +61,7 @@ struct RuleTable {
 struct NicState {
   std::uint32_t index = 0;
   std::string name;
-  std::string driver, bus;  // "mlx5_core", "0000:3b:00.0"; "" where there is none
+  std::string driver, bus;  // "mlx5_core", "0000:3b:00.0": of the device; "" where there is none
   std::uint32_t mtu_bytes = 0;
   bool up = false;       // by the administrator
   bool carrier = false;  // the link is there
@@ -73,10 +73,11 @@ struct NicState {
   std::vector<RssContext> rss;         // context 0 first; empty: the driver reports none
   std::optional<RuleTable> rule_table;
 
-  /// What the kernel itself can do here: Linux 6.8 lists queues, 6.12 binds memory to them.
+  /// What the kernel itself can do: Linux 6.8 lists queues, 6.12 binds memory to them.
   bool kernel_lists_queues = false;
   bool kernel_binds_rx = false;
-  std::vector<QueueState> queues;  // receive queues, by number; empty while it is down
+  bool kernel_lends_queues = false;  // to virtual interfaces
+  std::vector<QueueState> queues;    // receive queues, by number; empty while it is down
   std::vector<PagePool> pools;
 
   /// How many receive queues there are, also while it is down. 0: not known.

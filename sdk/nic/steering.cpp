@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nic/steering.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <mutex>
@@ -51,7 +53,8 @@ class SteeringCore {
   const std::shared_ptr<Nic> nic_;
   const std::uint32_t interface_index_;
   const std::string guard_program_;
-  std::mutex mutex_;  // guards what follows, and the order of calls to the NIC
+  const pid_t process_ = ::getpid();  // the rules are its, and not a forked child's
+  std::mutex mutex_;                  // guards what follows, and the order of calls to the NIC
   std::optional<Guard> guard_;
   std::uint32_t next_id_ = 1;
   std::vector<std::pair<std::uint32_t, Rule>> ours_;  // by id
@@ -87,6 +90,7 @@ Result<std::uint32_t> SteeringCore::free_location(const std::vector<Rule>& rules
 
 Result<std::optional<SteeringCore::Placed>> SteeringCore::place(const FlowKey& key,
                                                                 std::uint32_t queue_id) {
+  if (::getpid() != process_) return Error{Errc::wrong_process, "steer", ReasonCode::forked_child};
   const std::lock_guard lock{mutex_};
   Rule rule = rule_of(key, queue_id);
   LANDFALL_TRY(const std::vector<Rule> rules, nic_->rules(interface_index_));
@@ -124,6 +128,7 @@ Result<std::optional<SteeringCore::Placed>> SteeringCore::place(const FlowKey& k
 }
 
 void SteeringCore::remove(const Placed& placed) noexcept {
+  if (::getpid() != process_) return;
   const std::lock_guard lock{mutex_};
   const auto kept = std::ranges::find(ours_, placed.id, &std::pair<std::uint32_t, Rule>::first);
   if (kept == ours_.end()) return;

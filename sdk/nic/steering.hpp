@@ -41,7 +41,7 @@ class Steered {
 /// a rule, the upper half of its table is ours by agreement, from the end downwards; a program that
 /// writes to the same place at the same moment is not noticed (the kernel has no call for that).
 ///
-/// Threads: any.
+/// Threads: any. A child of fork(2) can neither steer nor remove.
 class Steering {
  public:
   /// The guard is started with the first rule. `guard_program`: "" for the one that was installed.
@@ -53,7 +53,7 @@ class Steering {
 
   /// All keys or none. Errors: limit_reached - rules_full; busy - rule_conflict: another rule takes
   /// these packets elsewhere; not_supported - rule_refused, ntuple_off, steering_guard_failed;
-  /// permission_denied; not_found - interface_unknown.
+  /// permission_denied; not_found - interface_unknown; wrong_process.
   Result<Steered> steer(std::span<const FlowKey> keys, std::uint32_t queue_id);
   /// Of a socket: see keys_of.
   Result<Steered> steer(int socket_fd, std::uint32_t queue_id, const sockaddr* remote = nullptr);

@@ -21,6 +21,15 @@ bool in_table(const NicState& state, std::uint32_t queue_id) {
   });
 }
 
+/// The command after which the table leaves the queue out, and as few others as it can.
+std::string out_of_table(const NicState& state, std::uint32_t queue_id) {
+  const std::uint32_t count = state.queue_count();
+  if (count < 2) return "ethtool -L " + state.name + " combined 2, for a queue beside this one";
+  const std::string table = "ethtool -X " + state.name;
+  if (queue_id == 0) return table + " start 1 equal " + std::to_string(count - 1);
+  return table + " equal " + std::to_string(queue_id);
+}
+
 std::string holder_of(const QueueState& queue) {
   if (queue.dmabuf_id)
     return "binding " + std::to_string(*queue.dmabuf_id) + " of device memory has the queue";
@@ -44,6 +53,12 @@ std::vector<Reason> interface_reasons(const NicState& state) {
   if (state.loopback || (!state.rings && !state.channels)) {
     reasons.push_back(reason(state, ReasonCode::no_memory_provider,
                              state.name + " is no NIC: it has neither rings nor channels"));
+    return reasons;
+  }
+  // A virtual interface has memory at most by a queue that is lent to it.
+  if (state.bus.empty() && !state.kernel_lends_queues) {
+    reasons.push_back(
+        reason(state, ReasonCode::no_memory_provider, "there is no device behind " + state.name));
     return reasons;
   }
   if (!state.rings || state.rings->header_split != HeaderSplit::on)
@@ -75,7 +90,10 @@ std::vector<Reason> queue_reasons(const NicState& state, std::uint32_t queue_id)
           reason(state, ReasonCode::queue_leased,
                  "the queue is lent to interface " + std::to_string(*found->leased_to)));
   }
-  if (in_table(state, queue_id)) reasons.push_back(reason(state, ReasonCode::queue_in_rss));
+  if (in_table(state, queue_id)) {
+    reasons.push_back(reason(state, ReasonCode::queue_in_rss));
+    reasons.back().fix = out_of_table(state, queue_id);
+  }
   return reasons;
 }
 

@@ -93,6 +93,13 @@ TEST_F(UsableTest, WhatHasNoSettingsIsNoNic) {
   EXPECT_THAT(use().queues, IsEmpty());
 }
 
+TEST_F(UsableTest, WithoutADeviceOnlyALentQueueHelps) {
+  nic_.state.bus.clear();
+  EXPECT_THAT(interface_codes(), ElementsAre(ReasonCode::no_memory_provider));
+  nic_.state.kernel_lends_queues = true;
+  EXPECT_THAT(interface_codes(), IsEmpty());
+}
+
 TEST_F(UsableTest, NamesWhoHasTheQueue) {
   QueueState& queue = nic_.state.queues[3];
   queue.dmabuf_id = 12;

@@ -14,6 +14,7 @@ enum Command : std::uint8_t {
   kQstatsGet = 12,
   kBindRx = 13,  // Linux 6.12
   kBindTx = 15,  // Linux 6.16
+  kQueueCreate = 16,
 };
 
 enum QueueType : std::uint32_t { kRx = 0, kTx = 1 };
