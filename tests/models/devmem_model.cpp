@@ -42,7 +42,8 @@ landfall_errc read(const char* text, Options& options, landfall_why* why) {
                        {"linear_every", &options.linear_every},
                        {"unsteered", &options.unsteered},
                        {"drop", &options.drop},
-                       {"dmabuf", &options.dmabuf}},
+                       {"dmabuf", &options.dmabuf},
+                       {"grant", &options.grant}},
                       why);
 }
 
@@ -53,6 +54,7 @@ landfall_errc probe(const landfall_domain_spec* spec, landfall_needs* ret_needs,
   ret_needs->flags = LANDFALL_SHARED_POOL | LANDFALL_TAKES_SOCKETS | LANDFALL_FLOW_ON_ANY_QUEUE;
   if (options.drop != 0) ret_needs->flags |= LANDFALL_DRY_POOL_DROPS;
   if (options.dmabuf != 0) ret_needs->flags |= LANDFALL_NEED_DMABUF;
+  if (options.grant != 0) ret_needs->flags |= LANDFALL_NEED_DMABUF | LANDFALL_NEED_GRANT;
   ret_needs->spill_bytes_per_queue = kSpillSlots * options.page;
   ret_needs->slice_align_bytes = options.page;
   ret_needs->min_slice_bytes = 4 * options.page;
@@ -69,6 +71,8 @@ landfall_errc domain_open(const landfall_domain_spec* spec, landfall_domain** re
     domain->host = spec->host;
     if (const int injected = fault(spec->host, "bind_rx"))
       return refuse_os(why, "bind_rx", LANDFALL_REASON_none, injected);
+    if (domain->options.grant != 0 && (spec->grant_fd < 0 || spec->grant_dmabuf_id == 0))
+      return refuse(why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_no_grant);
     std::span<std::byte> bytes = bytes_of(*spec->region);
     if (domain->options.dmabuf != 0) {
       void* view = ::mmap(nullptr, spec->region->size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,

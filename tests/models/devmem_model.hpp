@@ -15,6 +15,7 @@ namespace landfall::test {
 ///   unsteered=0       1: every byte is copied into the spill
 ///   drop=0            1: a dry pool drops packets (the peer sends them again) instead of stalling
 ///   dmabuf=0          1: wants a dma-buf and writes through a mapping of it
+///   grant=0           1: wants that dma-buf bound by the core, and refuses to open without
 extern const landfall_backend kDevmemModel;
 
 /// Wrongs that the core did to the model since the start of the process. Threads: any.

@@ -14,7 +14,7 @@
 namespace landfall::test::devmem {
 
 struct Options {
-  std::uint64_t page = 4096, linear_every = 64, unsteered = 0, drop = 0, dmabuf = 0;
+  std::uint64_t page = 4096, linear_every = 64, unsteered = 0, drop = 0, dmabuf = 0, grant = 0;
 };
 
 struct Queue;

@@ -173,6 +173,9 @@ std::uint32_t Receiver::flows() const noexcept {
 std::uint64_t Receiver::held_bytes() const noexcept {
   return core_->held_bytes();
 }
+Result<std::vector<Holder>> Receiver::holders() const {
+  return guarded("Receiver::holders", [&] { return core_->holders(); });
+}
 std::uint64_t Receiver::slice_bytes() const noexcept {
   return core_->slice_bytes();
 }

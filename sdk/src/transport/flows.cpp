@@ -142,6 +142,17 @@ void QueueCore::resume(FlowImpl& flow, bool by_user) noexcept {
   }
 }
 
+Result<std::vector<Holder>> QueueCore::holders() {
+  if (const Errc code = enter(); code != Errc::ok) return wrong_caller("Receiver::holders", code);
+  std::vector<Holder> result;
+  for (const FlowEntry& entry : flows_)
+    if (entry.flow && entry.flow->out != 0)
+      result.push_back({entry.flow.get(), entry.flow->held, entry.flow->out});
+  std::sort(result.begin(), result.end(),
+            [](const Holder& a, const Holder& b) { return a.held_bytes > b.held_bytes; });
+  return result;
+}
+
 // ---- the end
 // -------------------------------------------------------------------------------------
 

@@ -30,6 +30,12 @@ Result<std::vector<std::uint32_t>> choose_queues(nic::Nic& nic, const Grant::Req
 
 }  // namespace
 
+constinit Grant::OpenNic Grant::open_nic =
+    [](const landfall_host* host) -> Result<std::shared_ptr<nic::Nic>> {
+  LANDFALL_TRY(std::unique_ptr<nic::Nic> nic, nic::open_kernel_nic(host));
+  return std::shared_ptr<nic::Nic>{std::move(nic)};
+};
+
 Result<Grant> Grant::make(const ContextCore& context, const Request& request) {
   if (request.interface_index == 0)
     return Error{Errc::not_supported, kOp, ReasonCode::interface_not_named};

@@ -34,8 +34,8 @@ class Grant {
                              const sockaddr* remote = nullptr) const;
 
   /// Tests put another one in its place.
-  static inline Result<std::unique_ptr<nic::Nic>> (*open_nic)(const landfall_host*) =
-      nic::open_kernel_nic;
+  using OpenNic = Result<std::shared_ptr<nic::Nic>> (*)(const landfall_host*);
+  static OpenNic open_nic;
 
  private:
   Grant(nic::Binding binding, std::unique_ptr<nic::Steering> steering,

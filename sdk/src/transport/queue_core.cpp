@@ -223,13 +223,17 @@ void QueueCore::watch_pressure() {
   const std::uint64_t slice = setup_.slice_bytes;
   const std::uint64_t held = shared ? setup_.group->change_held(held_ - told_held_) : held_;
   told_held_ = held_;
+  // Does a full Region stall senders, or lose their packets?
+  const auto reason = (setup_.needs.flags & LANDFALL_DRY_POOL_DROPS) != 0
+                          ? ReasonCode::region_full_drops
+                          : ReasonCode::region_full;
   const bool full = transport_starves_ || held * 100 >= slice * setup_.pressure_percent;
   if (!pressure_ && full) {
     pressure_ = true;
-    emit(Completion::Kind::pressure, nullptr).reason = ReasonCode::region_full;
+    emit(Completion::Kind::pressure, nullptr).reason = reason;
   } else if (pressure_ && !transport_starves_ && held * 100 <= slice * setup_.relief_percent) {
     pressure_ = false;
-    emit(Completion::Kind::relief, nullptr).reason = ReasonCode::region_full;
+    emit(Completion::Kind::relief, nullptr).reason = reason;
   }
   if (!buffers_pressure_ && slots_.available() == 0) {
     buffers_pressure_ = true;

@@ -106,6 +106,7 @@ class QueueCore {
     return published_held_.load(std::memory_order_relaxed);
   }
   std::uint64_t slice_bytes() const noexcept { return setup_.slice_bytes; }
+  Result<std::vector<Holder>> holders();  // flows.cpp
   Verdict verdict() const noexcept;
   GroupCore& group() noexcept { return *setup_.group; }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "landfall/base/fd.hpp"
 #include "landfall/transport/completion.hpp"
@@ -15,6 +16,13 @@ namespace detail {
 class QueueCore;
 class GroupCore;
 }  // namespace detail
+
+/// A flow and what it keeps from being used again.
+struct Holder {
+  Flow* flow = nullptr;
+  std::uint64_t held_bytes = 0;  // charge of its Buffers
+  std::uint32_t buffers_out = 0;
+};
 
 /// One receive queue of a Group. The first poll binds it to its thread; poll, wait, arm, attach,
 /// connect and all Flow calls belong to that thread ever after (wrong_thread otherwise). hand_over
@@ -61,6 +69,9 @@ class LANDFALL_API Receiver {
   /// Charge of all Buffers out, as of the last poll; of slice_bytes().
   std::uint64_t held_bytes() const noexcept;
   std::uint64_t slice_bytes() const noexcept;
+  /// Which flows hold memory, the largest holder first. Threads: the polling one.
+  /// Errors: no_memory.
+  Result<std::vector<Holder>> holders() const;
   /// Over all its flows, ended ones too.
   Verdict verdict() const noexcept;
 
