@@ -24,7 +24,7 @@ fault() { echo "$*"; faults=$((faults + 1)); }
 
 layered=0
 while IFS= read -r file; do
-  case $file in *_test.cpp|*_fuzz.cpp) continue ;; esac
+  case $file in *_test.[ch]pp|*_fuzz.cpp) continue ;; esac
   layered=$((layered + 1))
   case $file in
     sdk/include/landfall/*) here=$(layer_of "${file#sdk/include/landfall/}") ;;
@@ -62,7 +62,7 @@ done < <(grep -rnE '^ *# *include *<' sdk/include/landfall |
 
 backend_files=0
 while IFS= read -r file; do
-  case $file in *_test.cpp|*_fuzz.cpp) continue ;; esac
+  case $file in *_test.[ch]pp|*_fuzz.cpp) continue ;; esac
   backend_files=$((backend_files + 1))
   while IFS= read -r included; do
     # Beside it, or as "<own folder>/x.hpp"; or from a folder that backends of this kind share and

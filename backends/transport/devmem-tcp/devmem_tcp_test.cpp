@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: every byte arrives once, in order, where the kernel says it is, and is marked as what it
 // is; pages go back in few calls, each once; what the kernel does not report is noticed.
-#include "devmem-tcp/rig.hpp"
+#include "devmem-tcp/rig_test.hpp"
 
 namespace landfall::devmem::test {
 namespace {
@@ -226,6 +226,9 @@ TEST(DevmemTcp, TellsOnceThatTheBindingIsGone) {
   for (int i = 0; i < 10; ++i) rig.poll();
   EXPECT_EQ(stream.got, 100'000u);
   EXPECT_EQ(rig.revoked, 1);
+  const landfall_flow_spec spec{sizeof spec, 0, 2, 0};
+  Flow* flow = nullptr;
+  EXPECT_EQ(rig.queue.attach(-1, spec, &flow, &rig.why), LANDFALL_ERRC_revoked);
   rig.back_all(stream);
   rig.queue.close(stream.flow, false);
   EXPECT_TRUE(rig.until([&] { return stream.closed == 1; }));

@@ -76,6 +76,7 @@ Queue::~Queue() {
 
 landfall_errc Queue::attach(int fd, const landfall_flow_spec& spec, Flow** ret_flow,
                             landfall_why* why) {
+  if (revoked_) return refuse(why, LANDFALL_ERRC_revoked, LANDFALL_REASON_binding_revoked);
   auto flow = std::make_unique<Flow>();
   flow->spec.flow_tag = spec.flow_tag;
   flow->spec.stream_offset = flow->steered_at = spec.stream_offset;

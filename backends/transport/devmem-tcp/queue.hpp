@@ -110,6 +110,7 @@ class Queue {
   std::uint64_t last_page_ = UINT64_MAX;  // that the last direct piece lay in
   std::uint32_t polls_ = 0;
   std::uint32_t applied_share_ = 0;
+  bool slept_ = false;  // in wait(), and has not polled in vain since
   bool told_starved_ = false;
   bool revoked_ = false;
   bool stopped_ = false;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "devmem-tcp/queue.hpp"
 #include "landfall/abi/transport_authoring.hpp"
@@ -33,7 +34,10 @@ std::uint32_t Queue::poll(std::span<landfall_record> out) {
   }
   if (applied_share_ != domain_.window_share()) apply_window_share();
   if (!starved_.empty()) feed_starved();
-  if (runnable_.empty() || ++polls_ % kPollsPerLook == 0) {
+  // Who has slept in wait() and has received all that it woke for is about to sleep there again, and
+  // looks then.
+  const bool sleeper = runnable_.empty() && std::exchange(slept_, false);
+  if (!sleeper && (runnable_.empty() || ++polls_ % kPollsPerLook == 0)) {
     bool control = false;
     look(0, &control);
   }
@@ -311,6 +315,7 @@ landfall_errc Queue::wait(int control_fd, std::uint64_t timeout_ns, std::int32_t
   bool control = false;
   look(timeout_ns == UINT64_MAX ? -1 : static_cast<int>(std::min<std::uint64_t>(ms, 1 << 30)),
        &control);
+  slept_ = true;
   *ret_control = control ? 1 : 0;
   return LANDFALL_ERRC_ok;
 }

@@ -2,16 +2,19 @@
 // Receives nic_tool's streams through landfall, as nic_tool itself receives them without.
 // usage: devmem_receive recv --devmem IFACE --queue N[,N...] [--pool BYTES] [--page BYTES]
 //        [--memory SOURCE] [--flows N] [--hold N] [--steer 0|1] [--option KEY=VALUE]...
-//        [--contract require_direct] [--attach BYTES] [--stall MS] PORT
+//        [--contract require_direct] [--attach BYTES] [--stall MS] [--phase FILE] PORT
 // Prints "ready", takes N connections (1) and prints what came as KEY=VALUE. --hold: so many
 // Buffers are kept before the oldest is dropped.
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <deque>
 #include <sstream>
 #include <string>
@@ -33,6 +36,25 @@ struct Options {
   int attach_bytes = 0;
   std::chrono::milliseconds stall{0};
   std::uint16_t port = 0;
+  std::string phase_file;
+};
+
+/// For who kills this process: what it was doing.
+class Phase {
+ public:
+  explicit Phase(const std::string& path) {
+    if (path.empty()) return;
+    const Fd file{::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
+    void* at = MAP_FAILED;
+    if (file && ::ftruncate(file.get(), sizeof text_) == 0)
+      at = ::mmap(nullptr, sizeof text_, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+    if (at != MAP_FAILED) shown_ = static_cast<char*>(at);
+  }
+  void is(const char* what) noexcept { std::strncpy(shown_, what, sizeof text_); }
+
+ private:
+  char text_[8] = {};
+  char* shown_ = text_;
 };
 
 struct Totals {
@@ -54,6 +76,7 @@ Options read(int argc, char** argv) {
     if (name == "--flows") options.flows = static_cast<std::uint32_t>(std::stoul(value));
     if (name == "--hold") options.hold = std::stoul(value);
     if (name == "--attach") options.attach_bytes = std::stoi(value);
+    if (name == "--phase") options.phase_file = value;
     if (name == "--stall") options.stall = std::chrono::milliseconds{std::stoi(value)};
     if (name == "--contract") options.group.contract = {.kind = CopyContract::Kind::require_direct};
     if (name == "--steer") options.group.steer_flows = value != "0";
@@ -100,6 +123,7 @@ Fd accept_queued(const Options& options) {
 }
 
 int run(const Options& options) {
+  Phase phase{options.phase_file};
   Result<Context> context = Context::create();
   if (!context) return fail(context.error());
   Result<Region> region =
@@ -107,6 +131,7 @@ int run(const Options& options) {
                                   .size_bytes = options.pool_bytes,
                                   .page_bytes = options.page_bytes > 4096 ? 2u << 20 : 0});
   if (!region) return fail(region.error());
+  phase.is("bind");
   Result<Group> group = Group::open(*context, options.group, *region);
   if (!group) return fail(group.error());
   if (options.attach_bytes == 0) {
@@ -118,14 +143,16 @@ int run(const Options& options) {
     if (Result<Flow*> flow = (*group)[0].attach(connection); !flow) return fail(flow.error());
   }
 
+  phase.is("wait");
   const std::uint64_t page = options.page_bytes != 0 ? options.page_bytes : 4096;
   Totals totals;
   std::deque<Buffer> held;
   std::vector<Completion> batch(128);
-  std::chrono::steady_clock::time_point begin{};
+  std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now();
   for (std::uint32_t left = options.flows; left > 0;) {
     for (std::size_t i = 0; i < group->size(); ++i) {
       const auto patience = std::chrono::milliseconds{group->size() == 1 ? 1000 : 1};
+      if (totals.bytes != 0) phase.is(held.empty() ? "receive" : "hold");
       Result<std::size_t> count = (*group)[i].wait(batch, patience);
       if (!count) return fail(count.error());
       for (std::size_t k = 0; k < *count; ++k) {
@@ -174,6 +201,7 @@ int run(const Options& options) {
       std::printf(" %s=%llu", find_reason(count.reason)->name.data(),
                   static_cast<unsigned long long>(count.bytes));
   std::printf(" seconds=%.3f\n", took.count());
+  phase.is("close");
   if (Result<Region> back = group->close(); !back) return fail(back.error());
   return totals.wrong == 0 ? 0 : 1;
 }
