@@ -56,6 +56,7 @@ class Attributes {
   }
   std::string text(std::size_t type) const {
     const auto bytes = binary(type);
+    if (bytes.empty()) return {};
     const auto* begin = reinterpret_cast<const char*>(bytes.data());
     return std::string{begin, ::strnlen(begin, bytes.size())};
   }

@@ -172,7 +172,7 @@ TEST_F(BindingTest, NamesEachRefusalOfTheKernel) {
       {"AF_XDP", [](SimNic& sim, int) { sim.at(kIndex).state.queues[3].af_xdp = true; },
        ReasonCode::queue_busy, Errc::busy, "AF_XDP"},
       {"leased", [](SimNic& sim, int) { sim.at(kIndex).state.queues[3].leased_to = 9; },
-       ReasonCode::queue_leased, Errc::busy, "leased"},
+       ReasonCode::queue_leased, Errc::busy, "lent to a virtual interface"},
       {"page size unknown", [](SimNic& sim, int) { sim.at(kIndex).takes_page_sizes = false; },
        ReasonCode::page_size_refused, Errc::not_supported, "rx_page_size", 16384},
       {"page size odd", [](SimNic&, int) {}, ReasonCode::page_size_refused, Errc::not_supported,

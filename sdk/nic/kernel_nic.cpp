@@ -67,7 +67,7 @@ class KernelNic final : public Nic {
   Result<void> read_queues(Netlink& netlink, NicState& state);
   void read_by_ioctl(NicState& state) const;
   Result<void> has_device(std::uint32_t interface_index);
-  ReasonCode find_cause(const BindRequest& bind);
+  ReasonCode find_cause(const BindRequest& request);
 
   Fd rule_socket_;
   const landfall_host* host_;
@@ -219,48 +219,40 @@ Result<void> KernelNic::has_device(std::uint32_t interface_index) {
 
 // Linux 6.12 refuses without a word what later kernels explain, and all of them do for a descriptor
 // of another kind.
-ReasonCode KernelNic::find_cause(const BindRequest& bind) {
+ReasonCode KernelNic::find_cause(const BindRequest& request) {
   struct statfs fs {};
-  if (::fstatfs(bind.dmabuf_fd, &fs) == 0 && fs.f_type != DMA_BUF_MAGIC)
+  if (::fstatfs(request.dmabuf_fd, &fs) == 0 && fs.f_type != DMA_BUF_MAGIC)
     return ReasonCode::not_a_dmabuf;
-  const auto state = read(bind.interface_index);
-  if (!state) return ReasonCode::none;
-  std::vector<Reason> reasons = interface_reasons(*state);
-  for (const std::uint32_t queue : bind.queue_ids)
-    for (Reason& reason : queue_reasons(*state, queue)) reasons.push_back(std::move(reason));
-  for (const Reason& reason : reasons)
-    if (reason.code == ReasonCode::header_split_off || reason.code == ReasonCode::xdp_attached ||
-        reason.code == ReasonCode::queue_busy || reason.code == ReasonCode::queue_unknown)
-      return reason.code;
-  return ReasonCode::none;
+  const auto state = read(request.interface_index);
+  return state ? likely_cause(*state, request.queue_ids) : ReasonCode::none;
 }
 
-Result<Bound> KernelNic::bind_rx(const BindRequest& bind) {
+Result<Bound> KernelNic::bind_rx(const BindRequest& request) {
   LANDFALL_TRY(Netlink netlink, Netlink::open(NETLINK_GENERIC, host_));
   LANDFALL_TRY(const Family family, netlink.family(netdev::kFamily));
   if (!family.has(netdev::kBindRx))
     return Error{Errc::not_supported, "bind-rx", ReasonCode::kernel_too_old}.with(
         "the running kernel cannot bind memory to receive queues; Linux 6.12 can");
-  if (!family.has(netdev::kQueueCreate)) LANDFALL_CHECK(has_device(bind.interface_index));
-  const Message request = generic_message(family, netdev::kBindRx, 0);
-  if (!request) return no_room("bind-rx");
-  nl_msg* m = request.get();
-  bool fits = nla_put_u32(m, netdev::kDmabufIfindex, bind.interface_index) == 0 &&
-              nla_put_u32(m, netdev::kDmabufFd, static_cast<std::uint32_t>(bind.dmabuf_fd)) == 0;
-  for (const std::uint32_t queue : bind.queue_ids) {
+  if (!family.has(netdev::kQueueCreate)) LANDFALL_CHECK(has_device(request.interface_index));
+  const Message message = generic_message(family, netdev::kBindRx, 0);
+  if (!message) return no_room("bind-rx");
+  nl_msg* m = message.get();
+  bool fits = nla_put_u32(m, netdev::kDmabufIfindex, request.interface_index) == 0 &&
+              nla_put_u32(m, netdev::kDmabufFd, static_cast<std::uint32_t>(request.dmabuf_fd)) == 0;
+  for (const std::uint32_t queue : request.queue_ids) {
     nlattr* nest = fits ? nla_nest_start(m, netdev::kDmabufQueues) : nullptr;
     fits = nest != nullptr && nla_put_u32(m, netdev::kQueueId, queue) == 0 &&
            nla_put_u32(m, netdev::kQueueType, netdev::kRx) == 0;
     if (fits) nla_nest_end(m, nest);
   }
-  if (bind.rx_page_bytes != 0)
-    fits = fits && nla_put_u32(m, netdev::kDmabufRxPageSize, bind.rx_page_bytes) == 0;
+  if (request.rx_page_bytes != 0)
+    fits = fits && nla_put_u32(m, netdev::kDmabufRxPageSize, request.rx_page_bytes) == 0;
   if (!fits) return no_room("bind-rx");
 
   const Answer answer = netlink.ask(m);
   if (answer.refusal)
-    return bind_refused(answer.refusal, name_of(bind.interface_index),
-                        unexplained(answer.refusal) ? find_cause(bind) : ReasonCode::none);
+    return bind_refused(answer.refusal, name_of(request.interface_index),
+                        unexplained(answer.refusal) ? find_cause(request) : ReasonCode::none);
   const auto id =
       answer.messages.empty() ? std::nullopt : decode_dmabuf_id(answer.messages.front());
   if (!id) return bind_refused({EBADMSG, "the answer names no binding", 0}, "");

@@ -116,6 +116,8 @@ std::string remedy_for(ReasonCode code, const std::string& interface) {
 }
 
 bool unexplained(const Refusal& refusal) {
+  // What Linux 7.3 says of a queue that is lent to another interface, because that has the device.
+  if (refusal.text.find("doesn't support DMA") != std::string::npos) return true;
   return refusal.text.empty() && refusal.attribute == 0 &&
          (refusal.number == EINVAL || refusal.number == EOPNOTSUPP || refusal.number == ENODATA);
 }

@@ -21,7 +21,7 @@ struct Refusal {
 /// out about a refusal that names no cause.
 Error bind_refused(const Refusal& refusal, const std::string& interface,
                    ReasonCode found = ReasonCode::none);
-/// Has the kernel said nothing but an errno that many causes have?
+/// Has the kernel said nothing but what many causes have in common?
 bool unexplained(const Refusal& refusal);
 /// An n-tuple rule could not be inserted. `ntuple_on`: what the interface says of the feature.
 Error rule_refused(int number, const std::string& interface, bool ntuple_on);

@@ -13,6 +13,7 @@
 #include "landfall/uapi/netdev.hpp"
 #include "nic/ethtool_ioctl.hpp"
 #include "nic/refusals.hpp"
+#include "nic/usable.hpp"
 
 namespace landfall::nic {
 namespace {
@@ -46,7 +47,7 @@ SimInterface& SimNic::add(std::uint32_t index, const std::string& name, std::uin
   RssContext& rss = state.rss.emplace_back();
   for (std::uint32_t i = 0; i < 128; ++i) rss.table.push_back(i % std::max(1u, queues - 1));
   state.rule_table = RuleTable{.rules = 0, .size = 16, .picks_location = true};
-  state.kernel_lists_queues = true;
+  state.kernel_lists_queues = state.kernel_binds_rx = true;
   for (std::uint32_t id = 0; id < queues; ++id)
     state.queues.push_back({.id = id, .napi_id = 8193 + id});
   return added;
@@ -107,7 +108,6 @@ SimNic::No SimNic::queue_refusal(const SimInterface& at, std::uint32_t queue_id,
                                  std::uint32_t page_bytes) const {
   const NicState& state = at.state;
   const QueueState& queue = state.queues[queue_id];
-  if (queue.leased_to) return {EBUSY, "rx queue leased to a virtual netdev"};
   if (!state.rings || state.rings->header_split != HeaderSplit::on)
     return {EINVAL, "tcp-data-split is disabled"};
   if (state.rings->hds_threshold_bytes.value_or(0) != 0) return {EINVAL, "hds-thresh is not zero"};
@@ -154,11 +154,14 @@ SimNic::No SimNic::bind_refusal(const BindRequest& request) {
   }
   if (first_function && second_function)
     return {EOPNOTSUPP, "DMA device mismatch between queue 1 and 0 (multi-PF device?)"};
-  if (!interface.does_dma) return {EOPNOTSUPP, "Device doesn't support DMA"};
-  if (const No no = memory_refusal(request); no.number != 0) return no;
+  // A lent queue's device is the borrower's (netdev_queue_get_dma_dev).
+  const bool lent = std::ranges::any_of(request.queue_ids, [&](std::uint32_t id) {
+    return interface.state.queues[id].leased_to.has_value();
+  });
+  if (!interface.does_dma || lent) return {EOPNOTSUPP, "Device doesn't support DMA"};
+  if (No no = memory_refusal(request); no.number != 0) return no;
   for (const std::uint32_t id : request.queue_ids)
-    if (const No no = queue_refusal(interface, id, request.rx_page_bytes); no.number != 0)
-      return no;
+    if (No no = queue_refusal(interface, id, request.rx_page_bytes); no.number != 0) return no;
   return {};
 }
 
@@ -167,8 +170,13 @@ Result<Bound> SimNic::bind_rx(const BindRequest& request) {
   const std::string name = found == interfaces_.end() ? "" : found->second.state.name;
   if (const int number = injected()) return bind_refused({number, "", 0}, name);
   if (!kernel_binds_rx) return Error{Errc::not_supported, "bind-rx", ReasonCode::kernel_too_old};
-  if (const No no = bind_refusal(request); no.number != 0)
-    return bind_refused({no.number, no.text, no.attribute}, name);
+  if (const No no = bind_refusal(request); no.number != 0) {
+    const Refusal refusal{no.number, no.text, no.attribute};
+    const bool asks = unexplained(refusal) && found != interfaces_.end();
+    return bind_refused(
+        refusal, name,
+        asks ? likely_cause(found->second.state, request.queue_ids) : ReasonCode::none);
+  }
 
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)

@@ -97,6 +97,17 @@ std::vector<Reason> queue_reasons(const NicState& state, std::uint32_t queue_id)
   return reasons;
 }
 
+ReasonCode likely_cause(const NicState& state, std::span<const std::uint32_t> queue_ids) {
+  std::vector<Reason> reasons = interface_reasons(state);
+  for (const std::uint32_t queue : queue_ids)
+    for (Reason& one : queue_reasons(state, queue)) reasons.push_back(std::move(one));
+  for (const Reason& one : reasons) {
+    // These two are no concern of the kernel's.
+    if (one.code != ReasonCode::ntuple_off && one.code != ReasonCode::queue_in_rss) return one.code;
+  }
+  return ReasonCode::none;
+}
+
 Result<InterfaceUse> assess(Nic& nic, std::uint32_t interface_index) {
   InterfaceUse use;
   LANDFALL_TRY(use.state, nic.read(interface_index));

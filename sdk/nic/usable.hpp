@@ -3,6 +3,7 @@
 // `doctor` and the Decision.
 #pragma once
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,10 @@ namespace landfall::nic {
 std::vector<Reason> interface_reasons(const NicState& state);
 /// What speaks against this queue. `interface_reasons` are not repeated.
 std::vector<Reason> queue_reasons(const NicState& state, std::uint32_t queue_id);
+
+/// Which of these the kernel has met when it refused to bind memory to the queues without naming a
+/// cause; none: no setting that can be read.
+ReasonCode likely_cause(const NicState& state, std::span<const std::uint32_t> queue_ids);
 
 struct QueueUse {
   std::uint32_t queue_id = 0;

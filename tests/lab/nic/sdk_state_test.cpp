@@ -50,8 +50,9 @@ Fd attach_xdp(std::uint32_t index) {
 class XdpSocket {
  public:
   XdpSocket(std::uint32_t index, std::uint32_t queue_id)
-      : socket_{::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0)} {
-    memory_ = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      : socket_{::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0)},
+        memory_{
+            ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)} {
     xdp_umem_reg umem{};
     umem.addr = reinterpret_cast<std::uintptr_t>(memory_);
     umem.len = kBytes;

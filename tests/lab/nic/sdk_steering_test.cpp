@@ -3,7 +3,10 @@
 // middle, and the kernel's refusals come with their reasons.
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -216,6 +219,36 @@ TEST_F(SdkSteering, AKilledGuardIsReplaced) {
   ASSERT_EQ(::waitpid(child, nullptr, 0), child);
   ::close(ready[0]);
   ::close(ready[1]);
+  EXPECT_TRUE(rules_go_away());
+}
+
+// Goal: a process that has the one capability and is not root has a guard that can do its work.
+TEST_F(SdkSteering, TheGuardHasTheCapabilityToo) {
+  int ready[2];
+  ASSERT_EQ(::pipe2(ready, O_CLOEXEC), 0);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    constexpr uid_t kNobody = 65534;
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct data[2]{};
+    data[0].effective = data[0].permitted = 1u << CAP_NET_ADMIN;
+    if (::prctl(PR_SET_KEEPCAPS, 1) != 0 || ::setresuid(kNobody, kNobody, kNobody) != 0 ||
+        ::syscall(SYS_capset, &header, data) != 0)
+      ::_exit(1);
+    steering_ = Steering::open(nic_, index_);
+    const auto steered = steer(key(6000));
+    if (::write(ready[1], steered ? "y" : "n", 1) != 1) ::_exit(1);
+    ::pause();
+  }
+  ::close(ready[1]);
+  char byte = 0;
+  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+  EXPECT_EQ(byte, 'y');
+  EXPECT_THAT(rules(), SizeIs(1));
+  ::kill(child, SIGKILL);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  ::close(ready[0]);
   EXPECT_TRUE(rules_go_away());
 }
 
