@@ -106,7 +106,7 @@ bool is_right(const Buffer& buffer) {
 Fd accept_queued(const Options& options) {
   const Fd listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   const int window = 4 << 20, on = 1;
-  ::setsockopt(listener.get(), SOL_SOCKET, SO_RCVBUF, &window, sizeof window);
+  ::setsockopt(listener.get(), SOL_SOCKET, SO_RCVBUFFORCE, &window, sizeof window);
   ::setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   sockaddr_in at{};
   at.sin_family = AF_INET;
