@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cinttypes>
 
 namespace landfall::devmem {
 namespace {
@@ -50,6 +49,7 @@ landfall_errc Domain::open(const landfall_domain_spec& spec, landfall_why* reter
   dmabuf_id_ = spec.grant_dmabuf_id;
   page_bytes_ = page_of(spec.rx_page_bytes);
   region_bytes_ = spec.region->size_bytes;
+  queue_count_ = std::max(spec.queue_count, 1u);
   // The NIC fills the whole dma-buf, so that its offsets must be the Region's.
   const off_t bound_bytes = spec.dmabuf_fd < 0 ? 0 : ::lseek(spec.dmabuf_fd, 0, SEEK_END);
   if (spec.dmabuf_offset != 0 ||
@@ -72,7 +72,6 @@ landfall_errc Domain::open(const landfall_domain_spec& spec, landfall_why* reter
   window_budget_ = options_.window_bytes != 0 ? std::min(options_.window_bytes, region_bytes_)
                                               : region_bytes_ / 2;
   read_limits();
-  share_out(0);
   return LANDFALL_ERRC_ok;
 }
 

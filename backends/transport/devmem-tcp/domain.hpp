@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -30,23 +32,35 @@ class Domain {
   std::uint32_t dmabuf_id() const noexcept { return dmabuf_id_; }
   std::uint32_t page_bytes() const noexcept { return page_bytes_; }
   std::uint64_t region_bytes() const noexcept { return region_bytes_; }
+  /// So many pages of one queue's flows may wait to go back. All queues together: an eighth of the
+  /// pool, for large returns and hardly less room.
+  std::uint64_t held_back_max() const noexcept {
+    return region_bytes_ / page_bytes_ / 8 / queue_count_;
+  }
   /// The queues of the binding, as far as the core knows their numbers.
   const std::vector<std::uint32_t>& napi_ids() const noexcept { return napi_ids_; }
 
-  // window.cpp
   /// A flow has come, or is gone.
-  void flow_came() noexcept { share_out(flows_.fetch_add(1, std::memory_order_relaxed) + 1); }
-  void flow_left() noexcept { share_out(flows_.fetch_sub(1, std::memory_order_relaxed) - 1); }
+  void flow_came() noexcept { flows_.fetch_add(1, std::memory_order_relaxed); }
+  void flow_left() noexcept { flows_.fetch_sub(1, std::memory_order_relaxed); }
   /// Bytes of the pool that one flow's socket may fill: the window budget by the number of flows,
   /// that rounded up to a power of two, so that it changes seldom.
-  std::uint32_t window_share() const noexcept { return share_.load(std::memory_order_relaxed); }
+  std::uint32_t window_share() const noexcept {
+    const std::uint32_t flows = flows_.load(std::memory_order_relaxed);
+    const int halvings = flows == 0 ? 0 : std::bit_width(flows - 1);
+    return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(
+        window_budget_ >> halvings, kPagesPerFlow * page_bytes_, 1u << 30));
+  }
+  // window.cpp
   /// Lets the kernel fill at most that much for this socket, where it might fill more, or was
   /// `limited` already. Answers whether it now is.
   bool limit_window(int fd, std::uint32_t share_bytes, bool limited) const noexcept;
 
  private:
+  // With less a flow would wait for each packet's acknowledgement.
+  static constexpr std::uint64_t kPagesPerFlow = 4;
+
   void read_limits();
-  void share_out(std::uint32_t flows) noexcept;
 
   const Kernel& kernel_;
   const landfall_host* host_ = nullptr;
@@ -54,6 +68,7 @@ class Domain {
   Fd lifeline_;
   std::uint32_t dmabuf_id_ = 0;
   std::uint32_t page_bytes_ = 4096;
+  std::uint32_t queue_count_ = 1;
   std::uint64_t region_bytes_ = 0;
   std::vector<std::uint32_t> napi_ids_;
 
@@ -61,7 +76,6 @@ class Domain {
   std::uint64_t tcp_rmem_bytes_ = 0;  // that the kernel gives a socket by itself, at most
   std::uint64_t rmem_max_bytes_ = 0;  // that it gives to whoever asks
   std::atomic<std::uint32_t> flows_{0};
-  std::atomic<std::uint32_t> share_{0};
 };
 
 }  // namespace landfall::devmem

@@ -16,6 +16,12 @@ using authoring::refuse_os;
 
 namespace {
 
+/// With each call the kernel says what it has left, so that no call is made in vain.
+int say_what_is_left(int fd, bool on) {
+  const int value = on ? 1 : 0;
+  return ::setsockopt(fd, IPPROTO_TCP, TCP_INQ, &value, sizeof value);
+}
+
 /// Can recv(2) read all that waits in this socket? A look that takes nothing stops where it cannot.
 bool can_be_read(int fd) {
   int queued = 0;
@@ -35,9 +41,7 @@ void Queue::Unmap::operator()(void* address) const noexcept {
 landfall_errc Queue::open(const landfall_queue_spec& spec, landfall_why* why) {
   const landfall_host* const host = domain_.host();
   extents_max_ = spec.extents_max;
-  const std::uint64_t pages = domain_.region_bytes() / domain_.page_bytes();
-  // An eighth of the pool may wait to go back: large returns, and hardly less room.
-  returns_.emplace(domain_.kernel(), host, spec.flows_max, pages / 8);
+  returns_.emplace(domain_.kernel(), host, spec.flows_max, domain_.held_back_max());
   spill_.emplace(spec.spill);
   control_ = std::make_unique<std::byte[]>(kPiecesMax * kPieceSpace + kInqSpace);
   void* beyond = MAP_FAILED;
@@ -81,18 +85,18 @@ landfall_errc Queue::attach(int fd, const landfall_flow_spec& spec, Flow** ret_f
   flow->spec.flow_tag = spec.flow_tag;
   flow->spec.stream_offset = flow->steered_at = spec.stream_offset;
   if (LANDFALL_HAS(&spec, landfall_flow_spec, early_bytes)) flow->steered_at += spec.early_bytes;
-  // With each call the kernel says what it has left: no call is made in vain.
-  const int on = 1;
-  int number = authoring::attempt(domain_.host(), "setsockopt", [&] {
-    return ::setsockopt(fd, IPPROTO_TCP, TCP_INQ, &on, sizeof on);
-  });
+  int number =
+      authoring::attempt(domain_.host(), "setsockopt", [&] { return say_what_is_left(fd, true); });
   if (number != 0) return refuse_os(why, "setsockopt(TCP_INQ)", LANDFALL_REASON_none, number);
   epoll_event event{};
   event.events = EPOLLIN | EPOLLRDHUP | EPOLLET;
   event.data.ptr = flow.get();
   number = authoring::attempt(domain_.host(), "epoll_ctl",
                               [&] { return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event); });
-  if (number != 0) return refuse_os(why, "epoll_ctl", LANDFALL_REASON_event_fd_failed, number);
+  if (number != 0) {
+    say_what_is_left(fd, false);
+    return refuse_os(why, "epoll_ctl", LANDFALL_REASON_event_fd_failed, number);
+  }
   flow->socket.reset(fd);
   domain_.flow_came();
   flow->window_limited = domain_.limit_window(fd, domain_.window_share(), false);
@@ -107,13 +111,11 @@ landfall_errc Queue::attach(int fd, const landfall_flow_spec& spec, Flow** ret_f
 landfall_errc Queue::detach(Flow* flow, std::int32_t* ret_fd, landfall_why* why) {
   if (flow->out != 0) return refuse(why, LANDFALL_ERRC_busy, LANDFALL_REASON_extents_out);
   const int fd = flow->socket.get();
-  if (!can_be_read(fd))
-    return refuse(why, LANDFALL_ERRC_busy, LANDFALL_REASON_direct_bytes_queued);
+  if (!can_be_read(fd)) return refuse(why, LANDFALL_ERRC_busy, LANDFALL_REASON_direct_bytes_queued);
   unlist(*flow);
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
   returns_->leave(*flow);
-  const int off = 0;
-  ::setsockopt(fd, IPPROTO_TCP, TCP_INQ, &off, sizeof off);
+  say_what_is_left(fd, false);
   domain_.flow_left();
   *ret_fd = flow->socket.release();
   destroy(*flow);

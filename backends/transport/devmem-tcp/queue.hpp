@@ -46,8 +46,6 @@ class Queue {
   void close(Flow* flow, bool reset) noexcept;
   void pause(Flow* flow, bool on) noexcept;
 
-  const TokenReturns& token_returns() const noexcept { return *returns_; }
-
  private:
   // Most pieces that one call tells of; the core asks for fewer (kPollBatch).
   static constexpr std::uint32_t kPiecesMax = 256;
@@ -74,7 +72,7 @@ class Queue {
     std::uint8_t placement;
     std::uint32_t code;
   };
-  Cause cause_of_copy(Flow& flow, std::uint64_t length);
+  Cause cause_of_copy(const Flow& flow, std::uint64_t length) const;
   void saw_direct(Flow& flow);
   void fail(Flow& flow, int number, std::uint32_t code);
   void tell_of_spill();

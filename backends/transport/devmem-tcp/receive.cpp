@@ -34,8 +34,8 @@ std::uint32_t Queue::poll(std::span<landfall_record> out) {
   }
   if (applied_share_ != domain_.window_share()) apply_window_share();
   if (!starved_.empty()) feed_starved();
-  // Who has slept in wait() and has received all that it woke for is about to sleep there again, and
-  // looks then.
+  // Who has slept in wait() and has received all that it woke for is about to sleep there again,
+  // and looks then.
   const bool sleeper = runnable_.empty() && std::exchange(slept_, false);
   if (!sleeper && (runnable_.empty() || ++polls_ % kPollsPerLook == 0)) {
     bool control = false;
@@ -248,7 +248,7 @@ void Queue::take_spilled(Flow& flow, std::uint32_t length, std::uint8_t placemen
 }
 
 /// Why bytes came without a control message. The kernel tells of it in no other way.
-Queue::Cause Queue::cause_of_copy(Flow& flow, std::uint64_t length) {
+Queue::Cause Queue::cause_of_copy(const Flow& flow, std::uint64_t length) const {
   if (flow.spec.stream_offset < flow.steered_at)
     return {LANDFALL_COPIED, LANDFALL_REASON_before_steering};
   const std::uint32_t napi = domain_.kernel().incoming_napi(flow.socket.get());
@@ -263,8 +263,10 @@ Queue::Cause Queue::cause_of_copy(Flow& flow, std::uint64_t length) {
   return {LANDFALL_COPIED, LANDFALL_REASON_queue_not_bound};
 }
 
+/// Where the core does not know the numbers of the queues, what comes tells them.
 void Queue::saw_direct(Flow& flow) {
   flow.saw_direct = true;
+  if (!domain_.napi_ids().empty()) return;
   const std::uint32_t napi = domain_.kernel().incoming_napi(flow.socket.get());
   if (napi != 0 && std::find(napi_ids_.begin(), napi_ids_.end(), napi) == napi_ids_.end() &&
       napi_ids_.size() < kQueuesMax)

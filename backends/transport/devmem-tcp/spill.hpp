@@ -62,11 +62,12 @@ class Spill {
   }
   /// After all extents of a call: the next one begins a cache line.
   void align() noexcept { used_ = (used_ + 63) & ~63u; }
-  /// True: there is room again where there was none.
-  bool give_back(std::uint32_t block) noexcept {
-    if (--out_[block] != 0 || block == block_) return false;
-    free_.push_back(block);
-    return true;
+  void give_back(std::uint32_t block) noexcept {
+    if (--out_[block] != 0) return;
+    if (block == block_)
+      used_ = 0;  // it is in the cache
+    else
+      free_.push_back(block);
   }
 
  private:

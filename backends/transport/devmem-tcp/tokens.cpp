@@ -78,7 +78,6 @@ bool TokenReturns::give(PendingTokens& pending) noexcept {
       const std::span<const DmabufToken> ranges = pending.ranges();
       back = kernel_.dontneed(pending.flow->socket.get(), ranges.data(),
                               static_cast<std::uint32_t>(ranges.size()));
-      ++calls_;
       if (back < 0) number = errno;
     }
     if (number == EINTR || number == ENOMEM) return false;

@@ -102,9 +102,6 @@ class TokenReturns {
   /// The flow's socket is about to be closed, or to leave: all of it, and nothing is kept.
   void leave(Flow& flow) noexcept;
 
-  std::uint64_t held_back() const noexcept { return held_back_; }
-  std::uint64_t calls() const noexcept { return calls_; }
-
   /// A flow's tokens go back when so many are there.
   static constexpr std::uint32_t kPagesPerCall = 512;
   /// Fewer than this wait for more even where there is time: a call costs more than they are worth.
@@ -127,7 +124,6 @@ class TokenReturns {
   PendingTokens* newest_ = nullptr;
   std::uint64_t held_back_ = 0;
   std::uint64_t held_back_max_;
-  std::uint64_t calls_ = 0;
 };
 
 }  // namespace landfall::devmem

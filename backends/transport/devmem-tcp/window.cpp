@@ -9,7 +9,6 @@
 #include <netinet/tcp.h>
 
 #include <algorithm>
-#include <bit>
 #include <cstdio>
 #include <memory>
 
@@ -18,8 +17,6 @@
 namespace landfall::devmem {
 namespace {
 
-// Less than this and a flow waits for each packet's acknowledgement.
-constexpr std::uint64_t kPagesPerFlowLeast = 4;
 // Where the kernel's limits cannot be read: those of Linux 7.3 (tcp_init, sysctl_rmem_max).
 constexpr std::uint64_t kTcpRmemUsual = 32u << 20;
 constexpr std::uint64_t kRmemMaxUsual = 4u << 20;
@@ -38,14 +35,6 @@ std::uint64_t last_number(const char* path, std::uint64_t otherwise) {
 void Domain::read_limits() {
   tcp_rmem_bytes_ = last_number("/proc/sys/net/ipv4/tcp_rmem", kTcpRmemUsual);
   rmem_max_bytes_ = last_number("/proc/sys/net/core/rmem_max", kRmemMaxUsual);
-}
-
-void Domain::share_out(std::uint32_t flows) noexcept {
-  const std::uint64_t parts = std::bit_ceil(std::uint64_t{std::max(flows, 1u)});
-  const std::uint64_t least = kPagesPerFlowLeast * page_bytes_;
-  share_.store(static_cast<std::uint32_t>(
-                   std::clamp<std::uint64_t>(window_budget_ / parts, least, 1u << 30)),
-               std::memory_order_relaxed);
 }
 
 bool Domain::limit_window(int fd, std::uint32_t share_bytes, bool limited) const noexcept {

@@ -53,6 +53,9 @@ landfall_errc landfall_group_open(const landfall_context_t* context,
       g.queue_ids.assign(o.queue_ids, o.queue_ids + o.queue_id_count);
     }
     g.queues = o.queues;
+    if ((o.flags & ~std::uint32_t{LANDFALL_GROUP_NO_STEERING}) != 0)
+      return misuse(reterr_error, kOp, "unknown flags");
+    g.steer_flows = (o.flags & LANDFALL_GROUP_NO_STEERING) == 0;
     g.transports = split_list(o.transports);
     g.options = split_list(o.options);
     if (o.contract != nullptr) {

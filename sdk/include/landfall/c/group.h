@@ -53,6 +53,10 @@ typedef struct landfall_contract_t {
 
 /* ---- groups ---- */
 
+enum { /* landfall_group_options_t.flags */
+       LANDFALL_GROUP_NO_STEERING =
+           1 /* rules that send the flows to the queues are there already */
+};
 typedef struct landfall_group_options_t {
   uint32_t struct_size;
   uint32_t queues;            /* receivers, where queue_ids is NULL */
@@ -65,7 +69,7 @@ typedef struct landfall_group_options_t {
   uint32_t slot_bytes, ring_slots;           /* 0: the transport's choice */
   uint32_t buffers_max, flows_max;           /* per queue; 0: the default */
   uint32_t pressure_percent, relief_percent; /* 0: the default */
-  uint32_t reserved;
+  uint32_t flags;                            /* LANDFALL_GROUP_* */
 } landfall_group_options_t;
 #define LANDFALL_GROUP_OPTIONS_INIT \
   { sizeof(landfall_group_options_t), 1, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0 }
