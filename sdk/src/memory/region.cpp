@@ -63,6 +63,7 @@ Result<Region> Region::allocate(const Context& context, const RegionSpec& spec) 
   const auto code = RegionCore::ops(source)->allocate(&abi, &handle, &memory, &why);
   if (code != LANDFALL_ERRC_ok) return backend_error(kOp, code, why);
   LANDFALL_TRY(auto region, RegionCore::own(core, source, handle, memory, 0));
+  if (spec.adopt >= 0) LANDFALL_CHECK(region->remember_adopted(spec.adopt));
   return Region{std::move(region)};
 }
 

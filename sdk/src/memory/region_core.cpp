@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "memory/region_core.hpp"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -143,6 +144,18 @@ Result<landfall_fence*> RegionCore::record_fence(void* native_stream) const {
   const auto code = ops().fence_record(handle_, native_stream, &fence, &why);
   if (code != LANDFALL_ERRC_ok) return backend_error(kOp, code, why);
   return fence;
+}
+
+Result<void> RegionCore::remember_adopted(int fd) {
+  if (::fcntl(fd, F_GET_SEALS) < 0) return {};  // a dma-buf is a name by itself
+  int number = context_->fault("fcntl");
+  if (number == 0) {
+    adopted_.reset(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    if (adopted_) return {};
+    number = errno;
+  }
+  return os_error("fcntl(F_DUPFD_CLOEXEC)",
+                  number == EMFILE ? ReasonCode::nofile_limit : ReasonCode::none, number);
 }
 
 Result<std::shared_ptr<RegionCore>> RegionCore::make_spill(std::uint64_t size_bytes) const {

@@ -30,6 +30,12 @@ class RegionCore {
   const landfall_backend* backend() const noexcept { return backend_; }
   const std::shared_ptr<ContextCore>& context() const noexcept { return context_; }
 
+  /// Keeps a name of the memory that was adopted, where it is a memfd: so that two Regions over the
+  /// same pages can be told. Errors: limit_reached - LF1005.
+  Result<void> remember_adopted(int fd);
+  /// -1: none.
+  int adopted_memfd() const noexcept { return adopted_.get(); }
+
   Result<DmabufRange> export_dmabuf(std::uint64_t offset, std::uint64_t length) const;
   /// A point in a stream of device work on this memory; the caller drops it. Errors: not_supported
   /// - LF1121, the source knows no streams; the source's.
@@ -52,6 +58,7 @@ class RegionCore {
   const landfall_backend* backend_;
   landfall_region* handle_;
   Memory memory_;
+  Fd adopted_;
   int owner_pid_;
 };
 

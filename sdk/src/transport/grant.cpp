@@ -44,11 +44,12 @@ Result<Grant> Grant::make(const ContextCore& context, const Request& request) {
   if (queue_ids.empty()) {
     LANDFALL_TRY(queue_ids, choose_queues(*nic, request));
   }
-  LANDFALL_TRY(nic::Binding binding,
-               nic::Binding::open(*nic, {.interface_index = request.interface_index,
-                                         .queue_ids = queue_ids,
-                                         .dmabuf_fd = request.dmabuf_fd,
-                                         .rx_page_bytes = request.rx_page_bytes}));
+  LANDFALL_TRY(nic::Binding binding, nic::Binding::open(*nic,
+                                                        {.interface_index = request.interface_index,
+                                                         .queue_ids = queue_ids,
+                                                         .dmabuf_fd = request.dmabuf_fd,
+                                                         .rx_page_bytes = request.rx_page_bytes},
+                                                        request.backing));
   Grant grant{std::move(binding), nic::Steering::open(nic, request.interface_index),
               std::move(queue_ids), request.rx_page_bytes};
   // Without their numbers a transport learns them from what comes.

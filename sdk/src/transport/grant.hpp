@@ -22,6 +22,7 @@ class Grant {
     std::uint32_t queues = 1;
     int dmabuf_fd = -1;
     std::uint32_t rx_page_bytes = 0;
+    nic::Backing backing{};  // of the dma-buf, as far as it is known
   };
   /// Errors: not_supported - LF1240, no interface is named; those of nic::Binding and nic::assess.
   static Result<Grant> make(const ContextCore& context, const Request& request);

@@ -4,6 +4,8 @@
 #include "transport/grant.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <array>
 #include <chrono>
@@ -240,6 +242,28 @@ TEST_F(Grants, AMemoryIsBoundOnce) {
   const Result<detail::Grant> second = detail::Grant::make(core, again);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().reason(), ReasonCode::region_in_use) << second.error().describe();
+}
+
+// Two dma-bufs over one memfd, as two Regions that adopted it export them.
+TEST_F(Grants, AMemoryIsBoundOnceWhateverItsNames) {
+  const Fd memfd{::memfd_create("grant_test", MFD_CLOEXEC)};
+  ASSERT_EQ(::ftruncate(memfd.get(), 1 << 20), 0);
+  Region one = allocate(), other = allocate();
+  const detail::ContextCore& core = *detail::RegionCore::share(one)->context();
+  Result<DmabufRange> first = one.export_dmabuf(0, one.memory().size_bytes());
+  Result<DmabufRange> second = other.export_dmabuf(0, other.memory().size_bytes());
+  ASSERT_TRUE(first && second);
+  detail::Grant::Request request{.interface_index = 1,
+                                 .queue_ids = {3},
+                                 .dmabuf_fd = first->fd.get(),
+                                 .backing = {.memfd = memfd.get(), .length_bytes = 1u << 20}};
+  const Result<detail::Grant> bound = detail::Grant::make(core, request);
+  ASSERT_TRUE(bound) << bound.error().describe();
+  request.queue_ids = {2};
+  request.dmabuf_fd = second->fd.get();
+  const Result<detail::Grant> again = detail::Grant::make(core, request);
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().reason(), ReasonCode::region_in_use) << again.error().describe();
 }
 
 // A transport whose pool drops says so, and the report names who holds it.

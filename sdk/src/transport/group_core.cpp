@@ -142,11 +142,14 @@ Result<void> GroupCore::bind(const std::shared_ptr<ContextCore>& context,
     spec.dmabuf_offset = whole.offset_bytes;
   }
   if ((needs.flags & LANDFALL_NEED_GRANT) != 0) {
-    LANDFALL_TRY(grant_, Grant::make(*context_, {.interface_index = spec.interface_index,
-                                                 .queue_ids = options.queue_ids,
-                                                 .queues = options.queues,
-                                                 .dmabuf_fd = dmabuf.get(),
-                                                 .rx_page_bytes = needs.rx_page_bytes}));
+    LANDFALL_TRY(grant_,
+                 Grant::make(*context_, {.interface_index = spec.interface_index,
+                                         .queue_ids = options.queue_ids,
+                                         .queues = options.queues,
+                                         .dmabuf_fd = dmabuf.get(),
+                                         .rx_page_bytes = needs.rx_page_bytes,
+                                         .backing = {.memfd = region_->adopted_memfd(),
+                                                     .length_bytes = memory.size_bytes()}}));
     grant_->describe(spec);
   }
   landfall_why why{};

@@ -4,7 +4,9 @@
 # another one beside it loses nothing. usage: kill.sh NIC_TOOL DEVMEM_RECEIVE DEVMEM_LEFT [KILLS [SEED]]
 # shellcheck source-path=SCRIPTDIR/../nic source=../nic/lib.sh
 . "$(dirname "$0")/../nic/lib.sh"
-receiver_tool=$2 left=$3 kills=${4:-25}
+receiver_tool=$2 left=$3
+kills=${4:-25}
+[ -z "${LANDFALL_SOAK-}" ] || kills=500
 RANDOM=${5:-7}
 load queues=4 mtu=4148
 ethtool -X lf0 equal 2
