@@ -86,8 +86,7 @@ class Attributes {
     return result;
   }
 
-  // libnl's nla_next() lets the length that is left fall below zero behind an attribute without
-  // padding, and its nla_ok() takes that for a large one.
+  // nla_ok() and nla_next() count down an int; this cannot leave its span, and needs no libnl.
   template <class Visit>
   static void each(std::span<const std::uint8_t> bytes, Visit&& visit) {
     while (bytes.size() >= NLA_HDRLEN) {

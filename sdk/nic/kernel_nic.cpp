@@ -49,6 +49,8 @@ class KernelNic final : public Nic {
   Result<Bound> bind_rx(const BindRequest& request) override;
   Result<RuleTable> rule_table(std::uint32_t interface_index) override;
   Result<std::vector<Rule>> rules(std::uint32_t interface_index) override;
+  Result<std::optional<Rule>> rule_at(std::uint32_t interface_index,
+                                      std::uint32_t location) override;
   Result<std::uint32_t> insert_rule(std::uint32_t interface_index, const Rule& rule) override;
   Result<void> remove_rule(std::uint32_t interface_index, std::uint32_t location) override;
   int rule_socket() const noexcept override { return rule_socket_.get(); }
@@ -276,6 +278,16 @@ Result<std::vector<Rule>> KernelNic::rules(std::uint32_t interface_index) {
   std::vector<Rule> result;
   for (const ethtool_rxnfc& rule : found) result.push_back({rule.fs, rule.rss_context});
   return result;
+}
+
+Result<std::optional<Rule>> KernelNic::rule_at(std::uint32_t interface_index,
+                                               std::uint32_t location) {
+  ethtool_rxnfc found{};
+  const int number = on_interface("ioctl(GRXCLSRULE)", interface_index,
+                                  [&](const auto& at) { return get_rule(at, location, found); });
+  if (number == 0) return std::optional{Rule{found.fs, found.rss_context}};
+  if (number == ENOENT || number == EINVAL) return std::optional<Rule>{};  // drivers differ
+  return rule_refused(number, name_of(interface_index), true);
 }
 
 Result<std::uint32_t> KernelNic::insert_rule(std::uint32_t interface_index, const Rule& rule) {

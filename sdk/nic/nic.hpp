@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -68,6 +69,9 @@ class Nic {
 
   virtual Result<RuleTable> rule_table(std::uint32_t interface_index) = 0;
   virtual Result<std::vector<Rule>> rules(std::uint32_t interface_index) = 0;
+  /// What stands at this place; nullopt: nothing.
+  virtual Result<std::optional<Rule>> rule_at(std::uint32_t interface_index,
+                                              std::uint32_t location) = 0;
   /// At rule.spec.location, which may be RX_CLS_LOC_ANY; answers where it stands.
   /// Errors: limit_reached - rules_full; not_supported - rule_refused, ntuple_off;
   /// permission_denied.

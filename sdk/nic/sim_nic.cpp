@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <utility>
 
 #include "landfall/uapi/netdev.hpp"
 #include "nic/ethtool_ioctl.hpp"
@@ -64,6 +65,8 @@ void SimNic::fail(std::uint32_t call, int number) {
 
 int SimNic::injected() {
   sweep();
+  if (event_due_) std::exchange(event_, nullptr)();
+  event_due_ = static_cast<bool>(event_);
   return calls_++ == fail_at_ ? fail_number_ : 0;
 }
 
@@ -209,6 +212,13 @@ Result<std::vector<Rule>> SimNic::rules(std::uint32_t interface_index) {
   const auto found = interfaces_.find(interface_index);
   if (found == interfaces_.end()) return rule_refused(ENODEV, "", true);
   return found->second.rules;
+}
+
+Result<std::optional<Rule>> SimNic::rule_at(std::uint32_t interface_index, std::uint32_t location) {
+  LANDFALL_TRY(const std::vector<Rule> all, rules(interface_index));
+  for (const Rule& rule : all)
+    if (rule.spec.location == location) return std::optional{rule};
+  return std::optional<Rule>{};
 }
 
 Result<std::uint32_t> SimNic::insert_rule(std::uint32_t interface_index, const Rule& rule) {

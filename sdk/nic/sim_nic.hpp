@@ -2,6 +2,7 @@
 // The kernel and its NICs as the tests see them, in memory.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -46,6 +47,8 @@ class SimNic final : public Nic {
 
   /// Call number `call` (from 0) from now on fails with this errno, if it ever could.
   void fail(std::uint32_t call, int number);
+  /// Something that happens to the NIC when the next call has been answered, once.
+  void after_next_call(std::function<void()> event) { event_ = std::move(event); }
   std::uint32_t calls() const noexcept { return calls_; }
   /// Bindings whose lifelines are open.
   std::size_t bindings();
@@ -56,6 +59,8 @@ class SimNic final : public Nic {
   Result<Bound> bind_rx(const BindRequest& request) override;
   Result<RuleTable> rule_table(std::uint32_t interface_index) override;
   Result<std::vector<Rule>> rules(std::uint32_t interface_index) override;
+  Result<std::optional<Rule>> rule_at(std::uint32_t interface_index,
+                                      std::uint32_t location) override;
   Result<std::uint32_t> insert_rule(std::uint32_t interface_index, const Rule& rule) override;
   Result<void> remove_rule(std::uint32_t interface_index, std::uint32_t location) override;
   int rule_socket() const noexcept override { return -1; }
@@ -85,6 +90,8 @@ class SimNic final : public Nic {
   std::uint32_t next_id_ = 1, calls_ = 0;
   std::uint32_t fail_at_ = ~0u;
   int fail_number_ = 0;
+  std::function<void()> event_;
+  bool event_due_ = false;
 };
 
 }  // namespace landfall::nic

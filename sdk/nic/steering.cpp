@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -15,6 +16,9 @@
 
 namespace landfall::nic {
 namespace {
+
+// Far more rules of others for our own flows than anybody writes; then they are waited for again.
+constexpr std::size_t kStayingMax = 1024;
 
 bool leads_alike(const Rule& a, const Rule& b) {
   return a.spec.ring_cookie == b.spec.ring_cookie &&
@@ -33,10 +37,8 @@ Error conflict(const FlowKey& key, const Rule& other) {
 /// What the rules share; the last of them ends it.
 class SteeringCore {
  public:
-  SteeringCore(std::shared_ptr<Nic> nic, std::uint32_t interface_index, std::string guard_program)
-      : nic_{std::move(nic)},
-        interface_index_{interface_index},
-        guard_program_{std::move(guard_program)} {}
+  SteeringCore(std::shared_ptr<Nic> nic, std::uint32_t interface_index, SteeringOptions options)
+      : nic_{std::move(nic)}, interface_index_{interface_index}, options_{std::move(options)} {}
 
   struct Placed {
     std::uint32_t location = 0, id = 0;
@@ -46,23 +48,29 @@ class SteeringCore {
   void remove(const Placed& placed) noexcept;
 
  private:
+  bool is_ours(const Rule& rule) const;
+  bool stays(const Rule& rule) const;
+  /// All rules, when none for the same packets that is not ours is among them any more, or patience
+  /// has ended.
+  Result<std::vector<Rule>> settled_rules(const Rule& wanted);
   Result<std::uint32_t> free_location(const std::vector<Rule>& rules);
   Result<void> tell(GuardMessage::Kind kind, std::uint32_t id, const Rule& rule);
   Result<void> start_guard();
 
   const std::shared_ptr<Nic> nic_;
   const std::uint32_t interface_index_;
-  const std::string guard_program_;
+  const SteeringOptions options_;
   const pid_t process_ = ::getpid();  // the rules are its, and not a forked child's
   std::mutex mutex_;                  // guards what follows, and the order of calls to the NIC
   std::optional<Guard> guard_;
   std::uint32_t next_id_ = 1;
   std::vector<std::pair<std::uint32_t, Rule>> ours_;  // by id
+  std::vector<Rule> staying_;                         // of others; waited for once, in vain
 };
 
 Result<void> SteeringCore::start_guard() {
   if (guard_ || nic_->rule_socket() < 0) return {};
-  LANDFALL_TRY(Guard guard, Guard::start(guard_program_, nic_->rule_socket()));
+  LANDFALL_TRY(Guard guard, Guard::start(options_.guard_program, nic_->rule_socket()));
   for (const auto& [id, rule] : ours_) {  // the one before was killed
     LANDFALL_CHECK(guard.tell({GuardMessage::keep, id, interface_index_, 0, rule.spec}));
   }
@@ -88,18 +96,46 @@ Result<std::uint32_t> SteeringCore::free_location(const std::vector<Rule>& rules
   return rule_refused(ENOSPC, "", true);
 }
 
+bool SteeringCore::is_ours(const Rule& rule) const {
+  return std::ranges::any_of(
+      ours_, [&](const auto& kept) { return kept.second.spec.location == rule.spec.location; });
+}
+
+bool SteeringCore::stays(const Rule& rule) const {
+  return std::ranges::any_of(staying_, [&](const Rule& known) {
+    return known.spec.location == rule.spec.location && same_match(known.spec, rule.spec) &&
+           leads_alike(known, rule);
+  });
+}
+
+Result<std::vector<Rule>> SteeringCore::settled_rules(const Rule& wanted) {
+  constexpr timespec kPause{0, 10'000'000};
+  const auto end = std::chrono::steady_clock::now() + options_.patience;
+  for (;;) {
+    LANDFALL_TRY(std::vector<Rule> rules, nic_->rules(interface_index_));
+    const auto foreign = std::ranges::find_if(rules, [&](const Rule& other) {
+      return same_match(other.spec, wanted.spec) && !is_ours(other);
+    });
+    if (foreign == rules.end() || stays(*foreign)) return rules;
+    if (std::chrono::steady_clock::now() >= end) {
+      if (staying_.size() == kStayingMax) staying_.clear();
+      staying_.push_back(*foreign);
+      return rules;
+    }
+    ::nanosleep(&kPause, nullptr);
+  }
+}
+
 Result<std::optional<SteeringCore::Placed>> SteeringCore::place(const FlowKey& key,
                                                                 std::uint32_t queue_id) {
   if (::getpid() != process_) return Error{Errc::wrong_process, "steer", ReasonCode::forked_child};
   const std::lock_guard lock{mutex_};
   Rule rule = rule_of(key, queue_id);
-  LANDFALL_TRY(const std::vector<Rule> rules, nic_->rules(interface_index_));
+  LANDFALL_TRY(const std::vector<Rule> rules, settled_rules(rule));
   // Drivers put a rule with the same match in the place of the old one, whosever that was.
   for (const Rule& other : rules) {
     if (!same_match(other.spec, rule.spec)) continue;
-    const bool is_ours = std::ranges::any_of(
-        ours_, [&](const auto& kept) { return kept.second.spec.location == other.spec.location; });
-    if (!leads_alike(other, rule) || is_ours) return conflict(key, other);
+    if (!leads_alike(other, rule) || is_ours(other)) return conflict(key, other);
     return std::optional<Placed>{};
   }
   LANDFALL_TRY(rule.spec.location, free_location(rules));
@@ -134,13 +170,11 @@ void SteeringCore::remove(const Placed& placed) noexcept {
   if (kept == ours_.end()) return;
   const Rule rule = kept->second;
   ours_.erase(kept);
-  const auto rules = nic_->rules(interface_index_);
-  const bool gone = !rules && rules.error().reason() == ReasonCode::interface_unknown;
-  if (!rules && !gone) return;  // the guard tries again when the process ends
-  const bool there = !gone && std::ranges::any_of(*rules, [&](const Rule& found) {
-    return found.spec.location == placed.location && same_match(found.spec, rule.spec) &&
-           leads_alike(found, rule);
-  });
+  const auto found = nic_->rule_at(interface_index_, placed.location);
+  const bool gone = !found && found.error().reason() == ReasonCode::interface_unknown;
+  if (!found && !gone) return;  // the guard tries again when the process ends
+  const bool there =
+      !gone && *found && same_match((*found)->spec, rule.spec) && leads_alike(**found, rule);
   if (!there || nic_->remove_rule(interface_index_, placed.location))
     (void)tell(GuardMessage::drop, placed.id, rule);
 }
@@ -162,9 +196,9 @@ Steering::Steering(std::shared_ptr<SteeringCore> core) : core_{std::move(core)} 
 Steering::~Steering() = default;
 
 std::unique_ptr<Steering> Steering::open(std::shared_ptr<Nic> nic, std::uint32_t interface_index,
-                                         std::string guard_program) {
+                                         SteeringOptions options) {
   return std::unique_ptr<Steering>{new Steering{
-      std::make_shared<SteeringCore>(std::move(nic), interface_index, std::move(guard_program))}};
+      std::make_shared<SteeringCore>(std::move(nic), interface_index, std::move(options))}};
 }
 
 Result<Steered> Steering::steer(std::span<const FlowKey> keys, std::uint32_t queue_id) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -34,6 +35,13 @@ class Steered {
   std::vector<std::uint32_t> locations_, ids_;
 };
 
+struct SteeringOptions {
+  std::string guard_program;  // "" for the one that was installed
+  /// How long a rule for the same packets that is not ours is given to go away: it may be that of a
+  /// process that has just been killed, and its guard is at work.
+  std::chrono::milliseconds patience{1000};
+};
+
 /// Rules of one interface for single flows, each removed with its flow, and by a guard process if
 /// this one is killed.
 ///
@@ -41,12 +49,13 @@ class Steered {
 /// a rule, the upper half of its table is ours by agreement, from the end downwards; a program that
 /// writes to the same place at the same moment is not noticed (the kernel has no call for that).
 ///
-/// Threads: any. A child of fork(2) can neither steer nor remove.
+/// Cost: a system call for each rule in the table. Threads: any. A child of fork(2) can neither
+/// steer nor remove.
 class Steering {
  public:
-  /// The guard is started with the first rule. `guard_program`: "" for the one that was installed.
+  /// The guard is started with the first rule.
   static std::unique_ptr<Steering> open(std::shared_ptr<Nic> nic, std::uint32_t interface_index,
-                                        std::string guard_program = {});
+                                        SteeringOptions options = {});
   ~Steering();
   Steering(const Steering&) = delete;
   Steering& operator=(const Steering&) = delete;

@@ -49,7 +49,8 @@ class SteeringTest : public ::testing::Test {
   }
 
   std::shared_ptr<SimNic> sim_ = std::make_shared<SimNic>();
-  std::unique_ptr<Steering> steering_ = Steering::open(sim_, kIndex);
+  std::unique_ptr<Steering> steering_ =
+      Steering::open(sim_, kIndex, {.patience = std::chrono::milliseconds{0}});
   const FlowKey flow_ = key4("192.0.2.7", 5201, "192.0.2.9", 40000);
 };
 
@@ -151,6 +152,17 @@ TEST_F(SteeringTest, LeavesTheRulesOfOthersAlone) {
     EXPECT_THAT(steered->locations(), IsEmpty());
   }
   EXPECT_EQ(rules().size(), 1u);
+}
+
+// Goal: the rule of a process that was killed, which its guard is about to remove, is not taken for
+// one that stays.
+TEST_F(SteeringTest, WaitsForARuleThatIsAboutToGo) {
+  add_foreign(flow_, 3, 5);
+  steering_ = Steering::open(sim_, kIndex, {.patience = std::chrono::seconds{60}});
+  sim_->after_next_call([this] { rules().clear(); });
+  const auto steered = steering_->steer(std::span{&flow_, 1}, 3);
+  ASSERT_TRUE(steered) << steered.error().describe();
+  EXPECT_THAT(steered->locations(), ElementsAre(0));
 }
 
 TEST_F(SteeringTest, SeesARuleThatComesFirst) {

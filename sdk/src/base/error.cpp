@@ -70,7 +70,8 @@ std::string Error::describe() const {
   if (!out.empty()) out += ": ";
   out += cause();
   if (native_ != 0) {
-    const char* symbol = origin_ == Origin::os ? ::strerrorname_np(native_) : nullptr;
+    const bool is_errno = origin_ == Origin::os || origin_ == Origin::netlink;
+    const char* symbol = is_errno ? ::strerrorname_np(native_) : nullptr;
     out += symbol != nullptr
                ? std::string{" ("} + symbol + ")"
                : " (" + std::string{name(origin_)} + " " + std::to_string(native_) + ")";

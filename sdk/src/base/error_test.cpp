@@ -42,6 +42,8 @@ TEST(Error, DescribesItselfInOneLine) {
             "try: modprobe udmabuf");
   const Error foreign{Errc::io, "cuInit", ReasonCode::none, Origin::cuda, 100};
   EXPECT_THAT(foreign.describe(), HasSubstr("(cuda 100)"));
+  const Error netlink{Errc::busy, "bind-rx", ReasonCode::queue_busy, Origin::netlink, EEXIST};
+  EXPECT_THAT(netlink.describe(), HasSubstr("(EEXIST)"));
   EXPECT_EQ(Error(Errc::busy, nullptr).describe(), text(Errc::busy));
   EXPECT_THAT(os_error("x", ReasonCode::none, 9999).describe(), HasSubstr("(os 9999)"));
 }

@@ -34,6 +34,35 @@ FlowKey key(std::uint16_t port, bool to_anybody = false) {
   return result;
 }
 
+/// The kernel, in a process that is killed as soon as a rule is in the NIC, before it knows where.
+class KilledAfterInsertion final : public Nic {
+ public:
+  explicit KilledAfterInsertion(std::shared_ptr<Nic> kernel) : kernel_{std::move(kernel)} {}
+  Result<std::vector<InterfaceName>> interfaces() override { return kernel_->interfaces(); }
+  Result<NicState> read(std::uint32_t index) override { return kernel_->read(index); }
+  Result<void> try_queue(std::uint32_t index, std::uint32_t queue_id) override {
+    return kernel_->try_queue(index, queue_id);
+  }
+  Result<Bound> bind_rx(const BindRequest& request) override { return kernel_->bind_rx(request); }
+  Result<RuleTable> rule_table(std::uint32_t index) override { return kernel_->rule_table(index); }
+  Result<std::vector<Rule>> rules(std::uint32_t index) override { return kernel_->rules(index); }
+  Result<std::optional<Rule>> rule_at(std::uint32_t index, std::uint32_t location) override {
+    return kernel_->rule_at(index, location);
+  }
+  Result<std::uint32_t> insert_rule(std::uint32_t index, const Rule& rule) override {
+    const auto location = kernel_->insert_rule(index, rule);
+    if (location) ::kill(::getpid(), SIGKILL);
+    return location;
+  }
+  Result<void> remove_rule(std::uint32_t index, std::uint32_t location) override {
+    return kernel_->remove_rule(index, location);
+  }
+  int rule_socket() const noexcept override { return kernel_->rule_socket(); }
+
+ private:
+  const std::shared_ptr<Nic> kernel_;
+};
+
 class SdkSteering : public SdkOnNic {
  protected:
   void SetUp() override {
@@ -172,6 +201,37 @@ TEST_F(SdkSteering, KillLeavesNoRule) {
   }
 }
 
+TEST_F(SdkSteering, KillAtTheWorstMomentLeavesNoRule) {
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const auto steering = Steering::open(std::make_shared<KilledAfterInsertion>(nic_), index_);
+    const FlowKey one = key(6000);
+    const auto never = steering->steer(std::span{&one, 1}, 3);
+    ::_exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status)) << "the rule was not made";
+  EXPECT_TRUE(rules_go_away());
+}
+
+// Goal: who starts again at once after kill -9 has a rule of its own, not the old one that goes.
+TEST_F(SdkSteering, ARestartHasItsOwnRule) {
+  int ready[2];
+  ASSERT_EQ(::pipe2(ready, O_CLOEXEC), 0);
+  const pid_t child = steer_in_child(1, ready[1]);
+  char byte;
+  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+  ::kill(child, SIGKILL);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  ::close(ready[0]);
+  ::close(ready[1]);
+  const auto steered = steer(key(6000));
+  ASSERT_TRUE(steered) << steered.error().describe();
+  EXPECT_THAT(steered->locations(), SizeIs(1));
+}
+
 // Goal: a foreign rule stays when the guard cleans up, also in the place of one of ours.
 TEST_F(SdkSteering, TheGuardLeavesTheRulesOfOthers) {
   run("ethtool -N lf0 flow-type tcp4 dst-port 7 action 1 loc 9");
@@ -271,7 +331,8 @@ TEST_F(SdkSteering, ForkedChildrenAreNotTheOwners) {
 
 // Goal: without the guard there is no rule that nobody would remove.
 TEST_F(SdkSteering, NoGuardNoRule) {
-  const auto steering = Steering::open(nic_, index_, "/nowhere/landfall-nic-guard");
+  const auto steering =
+      Steering::open(nic_, index_, {.guard_program = "/nowhere/landfall-nic-guard"});
   const FlowKey one = key(5201);
   const auto refused = steering->steer(std::span{&one, 1}, 3);
   ASSERT_FALSE(refused);
