@@ -74,7 +74,7 @@ Error QueueCore::wrong_caller(const char* op, Errc code) const noexcept {
 // ---- one poll
 // ------------------------------------------------------------------------------------
 
-Result<std::size_t> QueueCore::poll(std::span<Completion> out) noexcept {
+Result<std::size_t> QueueCore::poll(std::span<Completion> out, bool sleeps_next) noexcept {
   if (const Errc code = enter(); code != Errc::ok) return wrong_caller("Receiver::poll", code);
   try {
     // What the caller is about to overwrite goes back first, so that this poll can use it again.
@@ -99,7 +99,7 @@ Result<std::size_t> QueueCore::poll(std::span<Completion> out) noexcept {
       if (look) control(0);
       Result<void> taken = take_records();
       if (!taken) poll_error_ = taken.error();
-      if (control_waits && !look && out_count_ == 0) control(0);
+      if (control_waits && !look && !sleeps_next && out_count_ == 0) control(0);
     }
     watch_pressure();
     publish();
@@ -113,16 +113,19 @@ Result<std::size_t> QueueCore::poll(std::span<Completion> out) noexcept {
     return last_count_;
   } catch (const std::bad_alloc&) {
     out_span_ = {};
-    out_count_ = 0;
-    return Error{Errc::no_memory, "Receiver::poll", ReasonCode::out_of_memory};
+    last_count_ = std::exchange(out_count_, 0);
+    const Error error{Errc::no_memory, "Receiver::poll", ReasonCode::out_of_memory};
+    if (last_count_ == 0) return error;
+    poll_error_ = error;  // after what is told already
+    return last_count_;
   }
 }
 
 Result<std::size_t> QueueCore::wait(std::span<Completion> out,
                                     std::chrono::nanoseconds timeout) noexcept {
-  const std::uint64_t begin = context_.now_ns();
+  const std::uint64_t begin = timeout.count() > 0 ? context_.now_ns() : 0;
   for (;;) {
-    Result<std::size_t> count = poll(out);
+    Result<std::size_t> count = poll(out, timeout.count() != 0);
     if (!count || *count != 0 || timeout.count() == 0) return count;
     std::uint64_t left_ns = kForever;
     if (timeout.count() > 0) {

@@ -55,7 +55,8 @@ class QueueCore {
   QueueCore& operator=(const QueueCore&) = delete;
 
   // queue_core.cpp
-  Result<std::size_t> poll(std::span<Completion> out) noexcept;
+  /// `sleeps_next`: the caller sleeps if there is nothing, and is woken by the control epoll.
+  Result<std::size_t> poll(std::span<Completion> out, bool sleeps_next = false) noexcept;
   Result<std::size_t> wait(std::span<Completion> out, std::chrono::nanoseconds timeout) noexcept;
   Result<bool> arm() noexcept;
   /// Made on first use: a transport that sleeps by itself need not be woken by a descriptor.
