@@ -91,6 +91,17 @@ TEST(Arguments, ValuesHaveThreeSources) {
   EXPECT_FALSE(std::get<Arguments>(parsed).number("flows", 1, 10));
 }
 
+// Goal: queues are numbers and ranges, each once; anything else is refused.
+TEST(Queues, AreNumbersAndRanges) {
+  using Numbers = std::vector<std::uint32_t>;
+  EXPECT_EQ(*parse_queues("3"), Numbers{3});
+  EXPECT_EQ(*parse_queues("3,1"), (Numbers{3, 1}));
+  EXPECT_EQ(*parse_queues("0,4-7"), (Numbers{0, 4, 5, 6, 7}));
+  for (const char* text : {"", "a", "3,", ",3", "3,3", "1-3,2", "7-4", "4-", "-4", "1-2-3", "0-999",
+                           "65536", "99999999999", "1 2"})
+    EXPECT_FALSE(parse_queues(text)) << text;
+}
+
 // Goal: addresses read and print as everywhere else.
 TEST(Addresses, ReadAndPrint) {
   const auto good = [](const std::string& text, const std::string& host, std::uint16_t port) {

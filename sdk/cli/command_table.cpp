@@ -47,7 +47,10 @@ constexpr auto kRecv = receiving(std::array{
     OptionRow{"port-file", "FILE", "write the port that it listens on into FILE", "", "",
               Complete::file},
     OptionRow{"once", "", "end after one transfer", "", ""},
-    OptionRow{"flows", "N", "connections that make up one transfer of a plain sender", "1", ""}});
+    OptionRow{"flows", "N", "connections that make up one transfer of a plain sender", "1", ""},
+    OptionRow{"queues", "N,...", "receive queues of --interface that are to take the Region", "",
+              ""},
+    OptionRow{"report", "FILE", "write the summary into FILE as JSON", "", "", Complete::file}});
 constexpr std::array kSend{
     OptionRow{"to", "ADDR:PORT", "the receiver", "", ""},
     OptionRow{"raw", "", "send nothing but the bytes, for any TCP receiver", "", ""},
@@ -63,8 +66,8 @@ constexpr std::array kExplain{kJson, kHelp};
 constexpr std::array kPlain{kHelp};
 
 constexpr std::array kCommands{
-    CommandRow{"info", "show the backends and NICs of this host, and why not", "", 0, 0, Complete::nothing,
-               "", kInfo},
+    CommandRow{"info", "show the backends and NICs of this host, and why not", "", 0, 0,
+               Complete::nothing, "", kInfo},
     CommandRow{"doctor", "check what landfall needs, with the command that mends it", "", 0, 0,
                Complete::nothing, "", kDoctor},
     CommandRow{"recv", "receive files or any byte stream", "", 0, 0, Complete::nothing, "", kRecv},

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "landing.hpp"
 
+#include <algorithm>
 #include <charconv>
+
+#include "landfall/base/limits.hpp"
 
 namespace landfall::cli {
 namespace {
@@ -22,6 +25,12 @@ Result<LandingOptions> landing_options(const Arguments& arguments) {
 
   GroupOptions& group = options.group;
   group.interface = arguments.value("interface");
+  if (arguments.has("queues")) {
+    if (group.interface.empty())
+      return wrong("--queues are those of an interface: --interface NAME");
+    LANDFALL_TRY(group.queue_ids, parse_queues(arguments.value("queues")));
+    group.queues = static_cast<std::uint32_t>(group.queue_ids.size());
+  }
   const std::string transports = arguments.value("transport");
   for (std::size_t at = 0; at < transports.size();) {
     const std::size_t comma = std::min(transports.find(',', at), transports.size());
@@ -39,6 +48,36 @@ Result<LandingOptions> landing_options(const Arguments& arguments) {
   for (const std::string& option : arguments.all("option")) group.options.push_back(option);
   options.plugins = arguments.all("plugin");
   return options;
+}
+
+Result<std::vector<std::uint32_t>> parse_queues(const std::string& text) {
+  const auto refuse = [&text] {
+    return wrong("--queues takes numbers such as 3, 2,3 or 4-7, each once, not '" + text + "'");
+  };
+  std::vector<std::uint32_t> queues;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  const auto number = [&at, end](std::uint32_t& value) {
+    const auto [after, error] = std::from_chars(at, end, value);
+    const bool read = error == std::errc{} && value <= UINT16_MAX;
+    at = after;
+    return read;
+  };
+  for (;;) {
+    std::uint32_t first = 0;
+    if (!number(first)) return refuse();
+    std::uint32_t last = first;
+    if (at != end && *at == '-' && (++at, !number(last))) return refuse();
+    if (last < first || last - first >= kQueuesMax) return refuse();
+    for (; first <= last; ++first) {
+      if (std::ranges::find(queues, first) != queues.end()) return refuse();
+      queues.push_back(first);
+    }
+    if (at == end) break;
+    if (*at++ != ',') return refuse();
+  }
+  if (queues.size() > kQueuesMax) return refuse();
+  return queues;
 }
 
 Result<Context> make_context(const std::vector<std::string>& plugins) {

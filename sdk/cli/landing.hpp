@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What recv and bench share: from the options to an open Group.
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,6 +18,9 @@ struct LandingOptions {
 };
 /// Errors: invalid_argument, naming the option.
 Result<LandingOptions> landing_options(const Arguments& arguments);
+
+/// "3", "2,3" or "4-7": numbers of receive queues. Errors: invalid_argument.
+Result<std::vector<std::uint32_t>> parse_queues(const std::string& text);
 
 /// A Context with the plug-ins that were asked for.
 Result<Context> make_context(const std::vector<std::string>& plugins);

@@ -8,6 +8,8 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "incoming.hpp"
 
@@ -25,12 +27,14 @@ double thread_cpu() {
 
 class Loop {
  public:
-  Loop(Receiver& receiver, Destination& destination, const ReceiveOptions& options)
-      : receiver_{receiver}, destination_{destination}, options_{options} {}
+  Loop(Group& group, Destination& destination, const ReceiveOptions& options)
+      : group_{group}, destination_{destination}, options_{options} {}
 
   ReceiveOutcome run();
 
  private:
+  /// What one Receiver has now.
+  Result<std::size_t> take_from(Receiver& receiver);
   void take(Completion& completion);
   void take_data(Completion& completion);
   void take_end(Flow& flow);
@@ -42,9 +46,9 @@ class Loop {
   bool sleep();
   /// True once stop_fd is readable; asks without waiting.
   bool stop_asked();
-  bool transfer_is_over() const;
+  bool transfer_is_over();
 
-  Receiver& receiver_;
+  Group& group_;
   Destination& destination_;
   const ReceiveOptions& options_;
   std::map<Flow*, std::unique_ptr<Incoming>> streams_;
@@ -54,6 +58,9 @@ class Loop {
   std::optional<Clock::time_point> began_, ended_;
   Clock::time_point last_shown_{};
   std::uint64_t batches_ = 0;
+  double cpu_before_ = 0;
+  std::array<Completion, 64> batch_;
+  std::vector<pollfd> sleeping_on_;  // of each Receiver, then stop_fd
   ReceiveOutcome outcome_;
 };
 
@@ -155,19 +162,22 @@ void Loop::show_progress(bool always) {
 }
 
 bool Loop::sleep() {
-  const auto armed = receiver_.arm();
-  if (!armed) {
-    note_error(armed.error());
-    return false;
+  sleeping_on_.clear();
+  for (std::size_t i = 0; i < group_.size(); ++i) {
+    const auto armed = group_[i].arm();
+    if (!armed) {
+      note_error(armed.error());
+      return false;
+    }
+    if (!*armed) return true;
+    sleeping_on_.push_back({group_[i].wait_fd(), POLLIN, 0});
   }
-  if (!*armed) return true;
-  std::array<pollfd, 2> fds{pollfd{receiver_.wait_fd(), POLLIN, 0},
-                            pollfd{options_.stop_fd, POLLIN, 0}};
+  sleeping_on_.push_back({options_.stop_fd, POLLIN, 0});
   // Progress moves only with data; without a reader of it nothing needs a timer.
   const int timeout =
       options_.on_progress && !streams_.empty() ? static_cast<int>(kProgressEvery.count()) : -1;
-  ::poll(fds.data(), fds.size(), timeout);
-  outcome_.stopped = (fds[1].revents & POLLIN) != 0;
+  ::poll(sleeping_on_.data(), sleeping_on_.size(), timeout);
+  outcome_.stopped = (sleeping_on_.back().revents & POLLIN) != 0;
   return !outcome_.stopped;
 }
 
@@ -177,39 +187,48 @@ bool Loop::stop_asked() {
   return outcome_.stopped;
 }
 
-bool Loop::transfer_is_over() const {
+bool Loop::transfer_is_over() {
   if (!options_.once || !streams_.empty()) return false;
+  for (std::size_t i = 0; i < group_.size(); ++i)
+    if (group_[i].flows() != 0) return false;
   return framed_done_ || raw_done_ >= options_.raw_streams || outcome_.progress.streams_failed != 0;
 }
 
-ReceiveOutcome Loop::run() {
-  std::array<Completion, 64> batch;
-  double cpu_before = thread_cpu();
-  const auto charge = [&cpu_before](double& account) {
+Result<std::size_t> Loop::take_from(Receiver& receiver) {
+  const auto charge = [this](double& account) {
     const double now = thread_cpu();
-    account += now - cpu_before;
-    cpu_before = now;
+    account += now - std::exchange(cpu_before_, now);
   };
+  LANDFALL_TRY(const std::size_t count, receiver.poll(batch_));
+  charge(outcome_.progress.cpu_receiving);
+  if (count == 0) return count;
+  for (std::size_t i = 0; i < count; ++i) take(batch_[i]);
+  charge(outcome_.progress.cpu_storing);
+  return count;
+}
+
+ReceiveOutcome Loop::run() {
+  cpu_before_ = thread_cpu();
   Progress& p = outcome_.progress;
   for (bool go_on = true; go_on;) {
-    const auto count = receiver_.poll(batch);
-    if (!count) {
-      note_error(count.error());
-      break;
+    std::size_t count = 0;
+    for (std::size_t i = 0; go_on && i < group_.size(); ++i) {
+      const auto taken = take_from(group_[i]);
+      if (taken) {
+        count += *taken;
+      } else {
+        note_error(taken.error());
+        go_on = false;
+      }
     }
-    if (*count == 0) {
-      if (transfer_is_over() && receiver_.flows() == 0) break;
+    if (!go_on) break;
+    if (count == 0) {
+      if (transfer_is_over()) break;
       go_on = sleep();
-      charge(p.cpu_receiving);
-      show_progress(false);
-      continue;
+    } else if (++batches_ % 64 == 0 && stop_asked()) {
+      break;  // a sender that never pauses does not keep the user's Ctrl-C waiting
     }
-    charge(p.cpu_receiving);
-    for (std::size_t i = 0; i < *count; ++i) take(batch[i]);
-    charge(p.cpu_storing);
     show_progress(false);
-    // A sender that never pauses must not keep the user's Ctrl-C waiting.
-    if (++batches_ % 64 == 0 && stop_asked()) break;
   }
   // What is not complete leaves nothing behind.
   streams_.clear();
@@ -220,9 +239,8 @@ ReceiveOutcome Loop::run() {
 
 }  // namespace
 
-ReceiveOutcome receive(Receiver& receiver, Destination& destination,
-                       const ReceiveOptions& options) {
-  return Loop{receiver, destination, options}.run();
+ReceiveOutcome receive(Group& group, Destination& destination, const ReceiveOptions& options) {
+  return Loop{group, destination, options}.run();
 }
 
 }  // namespace landfall::cli

@@ -35,7 +35,7 @@ struct ReceiveOutcome {
   std::optional<Error> first_error{};  // of a stream, or of the Receiver
 };
 
-/// Receives on `receiver` into `destination`. Binds the Receiver to this thread.
-ReceiveOutcome receive(Receiver& receiver, Destination& destination, const ReceiveOptions& options);
+/// Receives on all Receivers of `group` into `destination`. Binds them to this thread.
+ReceiveOutcome receive(Group& group, Destination& destination, const ReceiveOptions& options);
 
 }  // namespace landfall::cli

@@ -30,10 +30,9 @@ Result<Fd> stop_signals() {
   return fd;
 }
 
-/// Complete or absent: who waits for the file never reads half a number.
-Result<void> write_port(const std::string& path, std::uint16_t port) {
+/// Complete or absent: who waits for the file never reads half of it.
+Result<void> write_whole(const std::string& path, const std::string& text) {
   const std::string part = path + ".part";
-  const std::string text = std::to_string(port) + "\n";
   const Fd fd{::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};
   if (!fd || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
       ::rename(part.c_str(), path.c_str()) != 0)
@@ -105,6 +104,8 @@ class Recv {
   ReceiveOptions receive_options(int stop_fd);
   bool print_summary(const ReceiveOutcome& outcome, const Group& group, const std::string& source,
                      bool to_stdout) const;
+  /// Whether the file of --report could be written, where one is asked for.
+  bool write_report(const Json& json) const;
   const Arguments& arguments_;
   Console& console_;
   bool json_;
@@ -128,9 +129,7 @@ ReceiveOptions Recv::receive_options(int stop_fd) {
   return options;
 }
 
-bool Recv::print_summary(const ReceiveOutcome& outcome, const Group& group,
-                         const std::string& source, bool to_stdout) const {
-  if (!json_) return print(to_stdout ? stdout : stderr, summary(outcome.progress, group, source));
+Json json_summary(const ReceiveOutcome& outcome, const Group& group, const std::string& source) {
   Json json = json_answer();
   json["type"] = "summary";
   json.update(json_of(outcome.progress));
@@ -138,7 +137,20 @@ bool Recv::print_summary(const ReceiveOutcome& outcome, const Group& group,
   json["decision"] = cli::json_of(group.decision());
   json["verdict"] = cli::json_of(group.verdict());
   json["error"] = outcome.first_error ? cli::json_of(*outcome.first_error) : Json{};
-  return print_json(json);
+  return json;
+}
+
+bool Recv::print_summary(const ReceiveOutcome& outcome, const Group& group,
+                         const std::string& source, bool to_stdout) const {
+  if (json_) return print_json(json_summary(outcome, group, source));
+  return print(to_stdout ? stdout : stderr, summary(outcome.progress, group, source));
+}
+
+bool Recv::write_report(const Json& json) const {
+  if (!arguments_.has("report")) return true;
+  const auto written = write_whole(arguments_.value("report"), text_of(json));
+  if (!written) console_.error(written.error());
+  return written.has_value();
 }
 
 Result<int> Recv::run() {
@@ -164,13 +176,15 @@ Result<int> Recv::run() {
   LANDFALL_TRY(const Address bound, group->listen(at));
   console_.message("listening on " + format_address(bound));
   if (arguments_.has("port-file"))
-    LANDFALL_CHECK(write_port(arguments_.value("port-file"), bound.port));
+    LANDFALL_CHECK(write_whole(arguments_.value("port-file"), std::to_string(bound.port) + "\n"));
 
   ReceiveOptions options = receive_options(stop.get());
   options.raw_streams = flows;
-  const ReceiveOutcome outcome = receive((*group)[0], destination, options);
+  const ReceiveOutcome outcome = receive(*group, destination, options);
   console_.end_progress();
-  const bool written = print_summary(outcome, *group, landing.region.source, to != "-");
+  const std::string& source = landing.region.source;
+  const bool printed = print_summary(outcome, *group, source, to != "-");
+  const bool written = write_report(json_summary(outcome, *group, source)) && printed;
   if (outcome.stopped) return static_cast<int>(kExitInterrupted);
   if (outcome.first_error) {
     const Exit code = exit_of(*outcome.first_error);

@@ -59,8 +59,11 @@ Json json_of(const Error& error) {
   return json;
 }
 
+std::string text_of(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
 bool print_json(const Json& json, std::FILE* to) {
-  return print(to, json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+  return print(to, text_of(json));
 }
 
 std::string line_of(const Reason& reason) {

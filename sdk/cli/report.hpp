@@ -19,7 +19,9 @@ Json json_of(const Decision::Candidate& candidate);
 Json json_of(const Decision& decision);
 Json json_of(const Verdict& verdict);
 Json json_of(const Error& error);
-/// One line, names of any bytes made valid UTF-8. False: it could not be written.
+/// One line, names of any bytes made valid UTF-8.
+std::string text_of(const Json& json);
+/// False: it could not be written.
 bool print_json(const Json& json, std::FILE* to = stdout);
 
 /// "copied_by_kernel [LF1301]: the kernel copies every byte once on this transport"
