@@ -79,13 +79,16 @@ TEST(DevmemTcp, TellsBytesFromBeforeSteering) {
   constexpr std::uint64_t kQueued = 100'000;
   Rig rig;
   rig.kernel.way = [](std::uint64_t n) {
-    return FakeKernel::Packet{.way = n < 25 ? Way::plain : Way::split, .bytes = 4000};
+    // Five were on their way to the queue of before, and look as if they had come by this one.
+    return FakeKernel::Packet{.way = n < 30 ? Way::plain : Way::split, .bytes = 4000};
   };
   Stream& stream = rig.add(kQueued);
   EXPECT_TRUE(rig.until([&] { return stream.got == kQueued; }));
   EXPECT_EQ(Rig::bytes(stream, LANDFALL_COPIED, LANDFALL_REASON_before_steering), kQueued);
-  EXPECT_TRUE(rig.transfer(stream, 1u << 20));
-  EXPECT_EQ(Rig::bytes(stream, LANDFALL_DIRECT, 0), 1u << 20);
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(rig.transfer(stream, 4000));
+  EXPECT_TRUE(rig.transfer(stream, 1'000'000));
+  EXPECT_EQ(Rig::bytes(stream, LANDFALL_COPIED, LANDFALL_REASON_before_steering), kQueued + 20'000);
+  EXPECT_EQ(Rig::bytes(stream, LANDFALL_DIRECT, 0), 1'000'000u);
 }
 
 TEST(DevmemTcp, TellsAFlowThatMovedToAnotherQueue) {

@@ -22,6 +22,15 @@ int say_what_is_left(int fd, bool on) {
   return ::setsockopt(fd, IPPROTO_TCP, TCP_INQ, &value, sizeof value);
 }
 
+/// At most so many bytes are on their way to this socket.
+std::uint64_t window_of(int fd) {
+  int bytes = 0;
+  socklen_t length = sizeof bytes;
+  return ::getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &length) == 0
+             ? static_cast<std::uint64_t>(bytes)
+             : 0;
+}
+
 /// Can recv(2) read all that waits in this socket? A look that takes nothing stops where it cannot.
 bool can_be_read(int fd) {
   int queued = 0;
@@ -85,6 +94,8 @@ landfall_errc Queue::attach(int fd, const landfall_flow_spec& spec, Flow** ret_f
   flow->spec.flow_tag = spec.flow_tag;
   flow->spec.stream_offset = flow->steered_at = spec.stream_offset;
   if (LANDFALL_HAS(&spec, landfall_flow_spec, early_bytes)) flow->steered_at += spec.early_bytes;
+  flow->settled_at = flow->steered_at;
+  if (flow->steered_at != spec.stream_offset) flow->settled_at += window_of(fd);
   int number =
       authoring::attempt(domain_.host(), "setsockopt", [&] { return say_what_is_left(fd, true); });
   if (number != 0) return refuse_os(why, "setsockopt(TCP_INQ)", LANDFALL_REASON_none, number);
@@ -112,6 +123,8 @@ landfall_errc Queue::detach(Flow* flow, std::int32_t* ret_fd, landfall_why* why)
   if (flow->out != 0) return refuse(why, LANDFALL_ERRC_busy, LANDFALL_REASON_extents_out);
   const int fd = flow->socket.get();
   if (!can_be_read(fd)) return refuse(why, LANDFALL_ERRC_busy, LANDFALL_REASON_direct_bytes_queued);
+  if (const int number = flow->mark_bytes == 1 ? 0 : set_mark(*flow, 1); number != 0)
+    return refuse_os(why, "setsockopt(SO_RCVLOWAT)", LANDFALL_REASON_none, number);
   unlist(*flow);
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
   returns_->leave(*flow);
@@ -125,6 +138,7 @@ landfall_errc Queue::detach(Flow* flow, std::int32_t* ret_fd, landfall_why* why)
 void Queue::close(Flow* flow, bool reset) noexcept {
   flow->closing = true;
   unlist(*flow);
+  std::erase(gathering_, flow);
   // Closing is not enough where the application has a duplicate of the descriptor (epoll(7)).
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, flow->socket.get(), nullptr);
   authoring::end_connection(flow->socket.get(), reset);
@@ -198,6 +212,7 @@ void Queue::tell_closed() {
 
 void Queue::destroy(Flow& flow) noexcept {
   if (flow.socket) domain_.flow_left();
+  std::erase(gathering_, &flow);
   (flow.newer == nullptr ? newest_ : flow.newer->older) = flow.older;
   if (flow.older != nullptr) flow.older->newer = flow.newer;
   delete &flow;
