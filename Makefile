@@ -7,7 +7,7 @@ setup := sdk/cmake/setup
 FILE ?=
 PREFIX ?= /usr/local
 
-.PHONY: all build test demo bench fuzz soak coverage lab lab-test lab-selftests lab-shell install \
+.PHONY: all build test demo demo-devmem bench fuzz soak coverage lab lab-test lab-selftests lab-shell install \
   package format tidy clean help
 all: build
 
@@ -27,6 +27,12 @@ demo:  ## receive a real file on loopback and verify it; FILE=PATH picks the fil
 	cmake --preset release
 	cmake --build --preset release -j $(JOBS)
 	examples/demo.sh build/release/sdk/cli/landfall build/demo $(if $(FILE),'$(FILE)')
+
+demo-devmem:  ## the same into a dma-buf, by a NIC made of software in a VM, checked by its counters
+	@$(setup) test lab
+	cmake --preset dev
+	cmake --build --preset dev -j $(JOBS) --target landfall_cli landfall_nic_guard nic_tool
+	tests/lab/devmem/demo build/dev build/demo $(if $(FILE),'$(FILE)')
 
 bench:  ## measure against loops and other tools, JSON in build/bench; QUICK=1: few pairs
 	@$(setup) test bench

@@ -4,29 +4,10 @@
 # writes it out; then the copy is compared. usage: demo.sh LANDFALL WORK_FOLDER [FILE]
 # Without FILE it takes a large file of this machine, or packs one from its folders.
 set -euo pipefail
-landfall=$1 work=$2 file=${3-}
-readonly least_mib=256 most_mib=1024
+landfall=$1 work=$2
 say() { printf 'demo: %s\n' "$*"; }
 die() { printf 'demo: %s\n' "$*" >&2; exit 1; }
-
-mkdir -p "$work"
-if [ -z "$file" ]; then
-  file=$(find /usr /opt -xdev -type f -readable -size +$((least_mib * 1024))k \
-    -size -$((most_mib * 1024))k -print -quit 2>/dev/null || true)
-  if [ -z "$file" ]; then
-    file=$work/packed.tar
-    if [ ! -e "$file" ]; then
-      say "packing /usr/lib and /usr/share into $file (at most $most_mib MiB)"
-      # head closes the pipe at the limit, which tar takes for an error.
-      { tar -C / -cf - usr/lib usr/share 2>/dev/null || true; } |
-        head -c "${most_mib}M" >"$file.part"
-      mv "$file.part" "$file"
-    fi
-    [ "$(stat -c %s "$file")" -ge $((least_mib * 1024 * 1024)) ] ||
-      die "/usr/lib and /usr/share hold less than $least_mib MiB: name a file, make demo FILE=PATH"
-  fi
-fi
-[ -f "$file" ] && [ -r "$file" ] || die "cannot read '$file'"
+file=$("$(dirname "$0")/demo_file.sh" "$work" 256 1024 ${3+"$3"})
 
 received=$work/received
 rm -rf "$received" "$work/port"

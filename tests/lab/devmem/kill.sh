@@ -16,10 +16,11 @@ sysctl -qw net.ipv4.tcp_rmem="4096 131072 134217728"
 declare -A hits
 for ((i = 0; i < kills; i++)); do
   rm -f "$work/phase"
-  if ((i % 10 == 9)); then  # while it binds, or soon after
-    "$receiver_tool" recv --devmem lf0 --queue 3 --phase "$work/phase" 5001 >/dev/null 2>&1 &
+  if ((i % 8 == 7)); then  # while it binds and unbinds
+    "$receiver_tool" churn --devmem lf0 --queue 3 --phase "$work/phase" 5001 >/dev/null 2>&1 &
     receiver=$!
-    sleep "0.0$((RANDOM % 10))"
+    until [ -s "$work/phase" ]; do sleep 0.01; done
+    sleep "0.$((RANDOM % 3))$((RANDOM % 10))"
   else
     receiver_start 5001 --devmem lf0 --queue 3 --hold 1000 --pool 33554432 --phase "$work/phase"
     exec 8<&-
@@ -60,3 +61,4 @@ echo "$result"
 wait "$other" || die "the other receiver"
 expect "bytes of the other" "$(value devmem)" -eq 819200000
 expect "wrong pieces of the other" "$(value wrong)" -eq 0
+expect "milliseconds without a byte" "$(value pause_ms)" -lt 1000

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives nic_tool's streams through landfall, as nic_tool itself receives them without.
-// usage: devmem_receive recv --devmem IFACE --queue N[,N...] [--pool BYTES] [--page BYTES]
+// usage: devmem_receive recv|churn --devmem IFACE --queue N[,N...] [--pool BYTES] [--page BYTES]
 //        [--memory SOURCE] [--flows N] [--hold N] [--steer 0|1] [--option KEY=VALUE]...
-//        [--contract require_direct] [--attach BYTES] [--stall MS] [--phase FILE] PORT
+//        [--contract require_direct] [--attach BYTES] [--stall MS] [--phase FILE] [--ports N]
+//        [--warmup BYTES] PORT
 // Prints "ready", takes N connections (1) and prints what came as KEY=VALUE. --hold: so many
-// Buffers are kept before the oldest is dropped.
+// Buffers are kept before the oldest is dropped. --ports: it listens on so many, from PORT on; each
+// has the next queue. --warmup: after so many bytes the clock starts. churn: it binds and unbinds,
+// for ever.
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -19,6 +23,7 @@
 #include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "lab/nic/stream.hpp"
@@ -30,8 +35,8 @@ namespace {
 struct Options {
   GroupOptions group{.transports = {"devmem-tcp"}};
   std::string memory = "udmabuf";
-  std::uint64_t pool_bytes = 16u << 20, page_bytes = 0;
-  std::uint32_t flows = 1;
+  std::uint64_t pool_bytes = 16u << 20, page_bytes = 0, warmup_bytes = 0;
+  std::uint32_t flows = 1, ports = 1;
   std::size_t hold = 0;
   int attach_bytes = 0;
   std::chrono::milliseconds stall{0};
@@ -58,7 +63,7 @@ class Phase {
 };
 
 struct Totals {
-  unsigned long long bytes = 0, frags = 0, whole = 0, wrong = 0, failed = 0;
+  unsigned long long bytes = 0, timed = 0, frags = 0, whole = 0, wrong = 0, failed = 0;
 };
 
 int fail(const Error& error) {
@@ -74,6 +79,8 @@ Options read(int argc, char** argv) {
     if (name == "--memory") options.memory = value;
     if (name == "--pool") options.pool_bytes = std::stoull(value);
     if (name == "--flows") options.flows = static_cast<std::uint32_t>(std::stoul(value));
+    if (name == "--warmup") options.warmup_bytes = std::stoull(value);
+    if (name == "--ports") options.ports = static_cast<std::uint32_t>(std::stoul(value));
     if (name == "--hold") options.hold = std::stoul(value);
     if (name == "--attach") options.attach_bytes = std::stoi(value);
     if (name == "--phase") options.phase_file = value;
@@ -122,20 +129,42 @@ Fd accept_queued(const Options& options) {
   return connection;
 }
 
+Result<Region> allocate(const Context& context, const Options& options) {
+  return Region::allocate(context, {.source = options.memory,
+                                    .size_bytes = options.pool_bytes,
+                                    .page_bytes = options.page_bytes > 4096 ? 2u << 20 : 0});
+}
+
+int churn(const Options& options) {
+  Phase phase{options.phase_file};
+  Result<Context> context = Context::create();
+  if (!context) return fail(context.error());
+  Result<Region> region = allocate(*context, options);
+  while (region) {
+    phase.is("bind");
+    Result<Group> group = Group::open(*context, options.group, *region);
+    if (!group) return fail(group.error());
+    if (Result<Address> at = group->listen({"", options.port}); !at) return fail(at.error());
+    phase.is("close");
+    region = group->close();
+  }
+  return fail(region.error());
+}
+
 int run(const Options& options) {
   Phase phase{options.phase_file};
   Result<Context> context = Context::create();
   if (!context) return fail(context.error());
-  Result<Region> region =
-      Region::allocate(*context, {.source = options.memory,
-                                  .size_bytes = options.pool_bytes,
-                                  .page_bytes = options.page_bytes > 4096 ? 2u << 20 : 0});
+  Result<Region> region = allocate(*context, options);
   if (!region) return fail(region.error());
   phase.is("bind");
   Result<Group> group = Group::open(*context, options.group, *region);
   if (!group) return fail(group.error());
   if (options.attach_bytes == 0) {
-    if (Result<Address> at = group->listen({"", options.port}); !at) return fail(at.error());
+    for (std::uint32_t i = 0; i < options.ports; ++i) {
+      const auto port = static_cast<std::uint16_t>(options.port + i);
+      if (Result<Address> at = group->listen({"", port}); !at) return fail(at.error());
+    }
     std::printf("ready\n");
     std::fflush(stdout);
   } else {
@@ -148,7 +177,9 @@ int run(const Options& options) {
   Totals totals;
   std::deque<Buffer> held;
   std::vector<Completion> batch(128);
-  std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now();
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point begin = Clock::now(), last = begin;
+  std::chrono::duration<double> pause{0};  // the longest between two pieces
   for (std::uint32_t left = options.flows; left > 0;) {
     for (std::size_t i = 0; i < group->size(); ++i) {
       const auto patience = std::chrono::milliseconds{group->size() == 1 ? 1000 : 1};
@@ -169,9 +200,13 @@ int run(const Options& options) {
         if (one.kind == Completion::Kind::closed) --left;
         if (one.kind != Completion::Kind::data) continue;
         if (totals.bytes == 0) {
-          begin = std::chrono::steady_clock::now();
+          begin = last = Clock::now();
           std::this_thread::sleep_for(options.stall);
         }
+        const auto now = Clock::now();
+        if (totals.timed == 0 && totals.bytes >= options.warmup_bytes) begin = now;
+        if (totals.bytes >= options.warmup_bytes) totals.timed += one.buffer.length();
+        pause = std::max<std::chrono::duration<double>>(pause, now - std::exchange(last, now));
         totals.bytes += one.buffer.length();
         if (!is_right(one.buffer)) ++totals.wrong;
         if (one.buffer.placement() == Placement::direct) {
@@ -187,7 +222,7 @@ int run(const Options& options) {
       held.clear();  // closing waits for the last ones
     }
   }
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  const std::chrono::duration<double> took = last - begin;
   held.clear();
   const Verdict verdict = group->verdict();
   std::printf(
@@ -200,7 +235,8 @@ int run(const Options& options) {
     if (count.bytes != 0)
       std::printf(" %s=%llu", find_reason(count.reason)->name.data(),
                   static_cast<unsigned long long>(count.bytes));
-  std::printf(" seconds=%.3f\n", took.count());
+  std::printf(" seconds=%.3f timed=%llu pause_ms=%.0f\n", took.count(), totals.timed,
+              pause.count() * 1e3);
   phase.is("close");
   if (Result<Region> back = group->close(); !back) return fail(back.error());
   return totals.wrong == 0 ? 0 : 1;
@@ -211,5 +247,7 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   if (argc < 3) return std::fprintf(stderr, "usage: at the top of receive.cpp\n"), 2;
-  return landfall::lab::run(landfall::lab::read(argc, argv));
+  const landfall::lab::Options options = landfall::lab::read(argc, argv);
+  return std::strcmp(argv[1], "churn") == 0 ? landfall::lab::churn(options)
+                                            : landfall::lab::run(options);
 }
