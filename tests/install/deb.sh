@@ -38,4 +38,11 @@ for package in $packages; do
 done
 dpkg-deb -I "$work"/debs/liblandfall0_*.deb shlibs | grep -q '^liblandfall 0 liblandfall0 (= ' ||
   { echo "liblandfall0: no shlibs"; exit 1; }
+# Built with libnl: the package says so, and brings the process that guards rules.
+if [ -x "$build_dir/sdk/landfall-nic-guard" ]; then
+  dpkg-deb -f "$work"/debs/liblandfall0_*.deb Depends | grep -q 'libnl-genl-3-200' ||
+    { echo "liblandfall0: does not depend on libnl"; exit 1; }
+  [ -x "$work/root/usr/libexec/landfall-0/landfall-nic-guard" ] ||
+    { echo "liblandfall0: no landfall-nic-guard"; exit 1; }
+fi
 build_consumers "$work/root/usr" "$source_dir/README.md" "$source_dir" "$cxx"
