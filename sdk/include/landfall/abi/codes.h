@@ -24,7 +24,7 @@ enum landfall_reason_values {
 /* Whose number `native` is. */
 enum {
   LANDFALL_ORIGIN_LANDFALL = 0,
-  LANDFALL_ORIGIN_OS = 1, /* errno */
+  LANDFALL_ORIGIN_OS = 1,      /* errno */
   LANDFALL_ORIGIN_NETLINK = 2, /* errno */
   LANDFALL_ORIGIN_CUDA = 3,
   LANDFALL_ORIGIN_LEVEL_ZERO = 4,
