@@ -209,5 +209,74 @@ TEST_F(BindingTest, NamesEachRefusalOfTheKernel) {
   }
 }
 
+struct SendRefused {
+  const char* what;
+  std::function<void(SimNic&, int)> make;  // of the memory's descriptor
+  ReasonCode reason;
+  Errc code;
+  const char* says;
+};
+
+// Goal: an interface sends from memory without a privilege, as often as asked; each refusal of
+// bind-tx comes with its reason and the kernel's words, and leaves nothing.
+TEST_F(BindingTest, BindsForSending) {
+  sim_.privileged = false;
+  test::FdCensus fds;
+  {
+    const auto first = sim_.bind_tx({kIndex, memory_.get()});
+    const auto again = sim_.bind_tx({kIndex, memory_.get()});
+    ASSERT_TRUE(first) << first.error().describe();
+    ASSERT_TRUE(again) << again.error().describe();
+    EXPECT_NE(first->dmabuf_id, again->dmabuf_id);
+    EXPECT_EQ(sim_.bindings(), 2u);
+  }
+  EXPECT_EQ(sim_.bindings(), 0u);
+  EXPECT_EQ(fds.leaked(), 0);
+}
+
+TEST_F(BindingTest, NamesEachRefusalOfSending) {
+  const SendRefused rows[] = {
+      {"old kernel", [](SimNic& sim, int) { sim.kernel_binds_tx = false; },
+       ReasonCode::kernel_too_old, Errc::not_supported, "kernel"},
+      {"gone", [](SimNic& sim, int) { sim.remove(kIndex); }, ReasonCode::interface_unknown,
+       Errc::not_found, "no such"},
+      {"driver", [](SimNic& sim, int) { sim.at(kIndex).sends_from_memory = false; },
+       ReasonCode::no_netmem_tx, Errc::not_supported, "eth7: "},
+      {"no DMA", [](SimNic& sim, int) { sim.at(kIndex).does_dma = false; },
+       ReasonCode::no_netmem_tx, Errc::not_supported, "support DMA"},
+      {"no dma-buf", [](SimNic& sim, int fd) { sim.describe_memory(fd, {.is_dmabuf = false}); },
+       ReasonCode::not_a_dmabuf, Errc::invalid_argument, "not a dma-buf"},
+      {"not attached", [](SimNic& sim, int fd) { sim.describe_memory(fd, {.attaches = false}); },
+       ReasonCode::dmabuf_unreachable, Errc::not_supported, "Failed to bind dmabuf"},
+      {"not mapped", [](SimNic& sim, int fd) { sim.describe_memory(fd, {.maps = false}); },
+       ReasonCode::dmabuf_unreachable, Errc::not_supported, "Failed to map dmabuf"},
+      {"odd size", [](SimNic& sim, int fd) { sim.describe_memory(fd, {.whole_pages = false}); },
+       ReasonCode::dmabuf_not_aligned, Errc::invalid_argument, "multiple of PAGE_SIZE"},
+      {"odd pieces",
+       [](SimNic& sim, int fd) { sim.describe_memory(fd, {.piece_align_bytes = 512}); },
+       ReasonCode::dmabuf_not_aligned, Errc::invalid_argument, "not aligned"},
+      {"no memory", [](SimNic& sim, int) { sim.fail(0, ENOMEM); }, ReasonCode::out_of_memory,
+       Errc::no_memory, "memory"},
+      {"anything else", [](SimNic& sim, int) { sim.fail(0, EMSGSIZE); }, ReasonCode::none, Errc::io,
+       "Message too long"},
+  };
+  for (const SendRefused& row : rows) {
+    SCOPED_TRACE(row.what);
+    SimNic sim;
+    sim.add(kIndex, "eth7", 4);
+    row.make(sim, memory_.get());
+    const auto bound = sim.bind_tx({kIndex, memory_.get()});
+    ASSERT_FALSE(bound);
+    EXPECT_EQ(bound.error().reason(), row.reason);
+    EXPECT_EQ(bound.error().code(), row.code);
+    EXPECT_THAT(std::string{bound.error().cause()}, HasSubstr(row.says));
+    EXPECT_TRUE(bound.error().reason() == ReasonCode::none || !bound.error().remedy().empty());
+    EXPECT_EQ(sim.bindings(), 0u);
+  }
+  const auto closed = sim_.bind_tx({kIndex, -1});
+  ASSERT_FALSE(closed);
+  EXPECT_EQ(closed.error().reason(), ReasonCode::not_a_dmabuf);
+}
+
 }  // namespace
 }  // namespace landfall::nic

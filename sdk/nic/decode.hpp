@@ -27,7 +27,7 @@ void decode_rss(Bytes message, NicState& state);
 void decode_queue(Bytes message, NicState& state);  // transmit queues are left out
 void decode_pool(Bytes message, NicState& state);   // pools of other interfaces are left out
 
-/// Of the answer to bind-rx.
+/// Of the answer to bind-rx and bind-tx.
 std::optional<std::uint32_t> decode_dmabuf_id(Bytes message);
 Family decode_family(Bytes message);
 

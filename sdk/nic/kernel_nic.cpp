@@ -47,6 +47,7 @@ class KernelNic final : public Nic {
   Result<NicState> read(std::uint32_t interface_index) override;
   Result<void> try_queue(std::uint32_t interface_index, std::uint32_t queue_id) override;
   Result<Bound> bind_rx(const BindRequest& request) override;
+  Result<Bound> bind_tx(const SendBindRequest& request) override;
   Result<RuleTable> rule_table(std::uint32_t interface_index) override;
   Result<std::vector<Rule>> rules(std::uint32_t interface_index) override;
   Result<std::optional<Rule>> rule_at(std::uint32_t interface_index,
@@ -229,6 +230,15 @@ ReasonCode KernelNic::find_cause(const BindRequest& request) {
   return state ? likely_cause(*state, request.queue_ids) : ReasonCode::none;
 }
 
+/// What bind-rx or bind-tx answered. The binding lives as long as the socket that it was asked by.
+Result<Bound> bound_by(const Netlink& netlink, const Answer& answer) {
+  const auto id =
+      answer.messages.empty() ? std::nullopt : decode_dmabuf_id(answer.messages.front());
+  if (!id) return bind_refused({EBADMSG, "the answer names no binding", 0}, "");
+  LANDFALL_TRY(Fd lifeline, netlink.share_fd());
+  return Bound{*id, std::move(lifeline)};
+}
+
 Result<Bound> KernelNic::bind_rx(const BindRequest& request) {
   LANDFALL_TRY(Netlink netlink, Netlink::open(NETLINK_GENERIC, host_));
   LANDFALL_TRY(const Family family, netlink.family(netdev::kFamily));
@@ -255,11 +265,24 @@ Result<Bound> KernelNic::bind_rx(const BindRequest& request) {
   if (answer.refusal)
     return bind_refused(answer.refusal, name_of(request.interface_index),
                         unexplained(answer.refusal) ? find_cause(request) : ReasonCode::none);
-  const auto id =
-      answer.messages.empty() ? std::nullopt : decode_dmabuf_id(answer.messages.front());
-  if (!id) return bind_refused({EBADMSG, "the answer names no binding", 0}, "");
-  LANDFALL_TRY(Fd lifeline, netlink.share_fd());
-  return Bound{*id, std::move(lifeline)};
+  return bound_by(netlink, answer);
+}
+
+Result<Bound> KernelNic::bind_tx(const SendBindRequest& request) {
+  LANDFALL_TRY(Netlink netlink, Netlink::open(NETLINK_GENERIC, host_));
+  LANDFALL_TRY(const Family family, netlink.family(netdev::kFamily));
+  if (!family.has(netdev::kBindTx))
+    return Error{Errc::not_supported, "bind-tx", ReasonCode::kernel_too_old}.with(
+        "the running kernel cannot send from device memory; Linux 6.16 can");
+  const Message message = generic_message(family, netdev::kBindTx, 0);
+  const bool fits =
+      message && nla_put_u32(message.get(), netdev::kDmabufIfindex, request.interface_index) == 0 &&
+      nla_put_u32(message.get(), netdev::kDmabufFd,
+                  static_cast<std::uint32_t>(request.dmabuf_fd)) == 0;
+  if (!fits) return no_room("bind-tx");
+  const Answer answer = netlink.ask(message.get());
+  if (answer.refusal) return send_bind_refused(answer.refusal, name_of(request.interface_index));
+  return bound_by(netlink, answer);
 }
 
 Result<RuleTable> KernelNic::rule_table(std::uint32_t interface_index) {

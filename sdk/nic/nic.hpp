@@ -34,7 +34,12 @@ struct BindRequest {
   std::uint32_t rx_page_bytes = 0;  // 0: the page size; else a power of two
 };
 
-/// Memory bound to queues. Closing the lifeline ends it.
+struct SendBindRequest {
+  std::uint32_t interface_index = 0;
+  int dmabuf_fd = -1;
+};
+
+/// Memory bound to queues, or for sending. Closing the lifeline ends it.
 struct Bound {
   std::uint32_t dmabuf_id = 0;
   Fd lifeline;
@@ -66,6 +71,14 @@ class Nic {
   /// All queues or none. Errors: not_supported, permission_denied, busy, invalid_argument,
   /// no_memory, each with its reason: see refusals.cpp.
   virtual Result<Bound> bind_rx(const BindRequest& request) = 0;
+
+  /// The interface may send from the memory: connections that leave by it, in the process that
+  /// knows the id. Needs no privilege; a memory may be bound any number of times, for receiving as
+  /// well. What has been handed to the kernel keeps the memory until it is sent, also after the end
+  /// of the binding. Errors: not_supported - kernel_too_old (Linux 6.16), no_netmem_tx,
+  /// dmabuf_unreachable; not_found - interface_unknown; invalid_argument - not_a_dmabuf,
+  /// dmabuf_not_aligned; no_memory.
+  virtual Result<Bound> bind_tx(const SendBindRequest& request) = 0;
 
   virtual Result<RuleTable> rule_table(std::uint32_t interface_index) = 0;
   virtual Result<std::vector<Rule>> rules(std::uint32_t interface_index) = 0;

@@ -11,7 +11,7 @@
 namespace landfall::nic {
 namespace {
 
-/// One of the kernel's refusals of bind-rx. The texts are those of Linux 6.14 to 7.3:
+/// One of the kernel's refusals of bind-rx and bind-tx. The texts are those of Linux 6.14 to 7.3:
 /// net/core/netdev_rx_queue.c (netif_mp_open_rxq), net/core/devmem.c (net_devmem_bind_dmabuf),
 /// net/core/netdev-genl.c. Older kernels say less, and some only their errno.
 struct Row {
@@ -30,6 +30,8 @@ constexpr Row kBindRows[] = {
     {0, "index out of range", ReasonCode::queue_unknown},
     {0, "DMA device mismatch", ReasonCode::queues_of_two_devices},
     {0, "doesn't support DMA", ReasonCode::no_memory_provider},
+    {0, "netmem TX", ReasonCode::no_netmem_tx},
+    {0, "multiple of PAGE_SIZE", ReasonCode::dmabuf_not_aligned},
     {0, "does not support: rx_page_size", ReasonCode::page_size_refused},
     {0, "rx-page-size", ReasonCode::page_size_refused},
     {0, "not aligned to niov size", ReasonCode::dmabuf_not_aligned},
@@ -71,6 +73,7 @@ Errc errc_of(ReasonCode reason, int number) {
     case ReasonCode::header_split_off:
     case ReasonCode::hds_threshold:
     case ReasonCode::no_memory_provider:
+    case ReasonCode::no_netmem_tx:
     case ReasonCode::page_size_refused:
     case ReasonCode::queues_of_two_devices:
     case ReasonCode::dmabuf_unreachable:
@@ -133,6 +136,20 @@ Error bind_refused(const Refusal& refusal, const std::string& interface, ReasonC
   if (reason == ReasonCode::queue_busy && refusal.text.find("AF_XDP") != std::string::npos)
     cause = "the receive queue is in use by AF_XDP";
   return explained("bind-rx", reason, Origin::netlink, refusal.number, std::move(cause),
+                   refusal.text, interface);
+}
+
+Error send_bind_refused(const Refusal& refusal, const std::string& interface) {
+  ReasonCode reason = bind_reason(refusal);
+  // Both directions have these in common: "Device doesn't support DMA", and no words at all.
+  if (reason == ReasonCode::no_memory_provider) reason = ReasonCode::no_netmem_tx;
+  if (refusal.number == EINVAL && reason == ReasonCode::none && refusal.text.empty())
+    reason = ReasonCode::not_a_dmabuf;
+  std::string cause = listed_text(reason);
+  if (reason == ReasonCode::none)
+    cause = std::string{"the interface could not be made to send from the memory: "} +
+            std::strerror(refusal.number);
+  return explained("bind-tx", reason, Origin::netlink, refusal.number, std::move(cause),
                    refusal.text, interface);
 }
 

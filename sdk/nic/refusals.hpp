@@ -21,6 +21,8 @@ struct Refusal {
 /// out about a refusal that names no cause.
 Error bind_refused(const Refusal& refusal, const std::string& interface,
                    ReasonCode found = ReasonCode::none);
+/// bind-tx on the interface of this name.
+Error send_bind_refused(const Refusal& refusal, const std::string& interface);
 /// Has the kernel said nothing but what many causes have in common?
 bool unexplained(const Refusal& refusal);
 /// An n-tuple rule could not be inserted. `ntuple_on`: what the interface says of the feature.

@@ -58,6 +58,12 @@ void SimNic::describe_memory(int dmabuf_fd, SimMemory memory) {
   memories_[inode_of(dmabuf_fd)] = memory;
 }
 
+const SimMemory& SimNic::memory_of(int dmabuf_fd) const {
+  static const SimMemory kUsual;
+  const auto known = memories_.find(inode_of(dmabuf_fd));
+  return known == memories_.end() ? kUsual : known->second;
+}
+
 void SimNic::fail(std::uint32_t call, int number) {
   fail_at_ = calls_ + call;
   fail_number_ = number;
@@ -126,15 +132,13 @@ SimNic::No SimNic::queue_refusal(const SimInterface& at, std::uint32_t queue_id,
 }
 
 // net/core/devmem.c: net_devmem_bind_dmabuf.
-SimNic::No SimNic::memory_refusal(const BindRequest& request) const {
-  struct stat st {};
-  if (::fstat(request.dmabuf_fd, &st) != 0) return {EBADF, ""};
-  const auto known = memories_.find(static_cast<std::uint64_t>(st.st_ino));
-  const SimMemory memory = known == memories_.end() ? SimMemory{} : known->second;
+SimNic::No SimNic::memory_refusal(int dmabuf_fd, std::uint32_t page_bytes) const {
+  if (inode_of(dmabuf_fd) == 0) return {EBADF, ""};
+  const SimMemory& memory = memory_of(dmabuf_fd);
   if (!memory.is_dmabuf) return {EINVAL, ""};
   if (!memory.attaches) return {EPERM, "Failed to bind dmabuf to device"};
   if (!memory.maps) return {ENOMEM, "Failed to map dmabuf attachment"};
-  if (request.rx_page_bytes > memory.piece_align_bytes)
+  if (page_bytes > memory.piece_align_bytes)
     return {EINVAL, "dmabuf sg entry (addr=0x1000, len=4096) not aligned to niov size 65536"};
   return {};
 }
@@ -162,7 +166,7 @@ SimNic::No SimNic::bind_refusal(const BindRequest& request) {
     return interface.state.queues[id].leased_to.has_value();
   });
   if (!interface.does_dma || lent) return {EOPNOTSUPP, "Device doesn't support DMA"};
-  if (No no = memory_refusal(request); no.number != 0) return no;
+  if (No no = memory_refusal(request.dmabuf_fd, request.rx_page_bytes); no.number != 0) return no;
   for (const std::uint32_t id : request.queue_ids)
     if (No no = queue_refusal(interface, id, request.rx_page_bytes); no.number != 0) return no;
   return {};
@@ -180,18 +184,44 @@ Result<Bound> SimNic::bind_rx(const BindRequest& request) {
         refusal, name,
         asks ? likely_cause(found->second.state, request.queue_ids) : ReasonCode::none);
   }
+  return bound(request.interface_index, request.queue_ids);
+}
 
+Result<Bound> SimNic::bound(std::uint32_t interface_index,
+                            std::span<const std::uint32_t> queue_ids) {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
-    return bind_refused({errno, "", 0}, name);
+    return bind_refused({errno, "", 0}, "");
   Bound bound{next_id_++, Fd{ends[0]}};
-  bindings_.push_back({bound.dmabuf_id,
-                       request.interface_index,
-                       {request.queue_ids.begin(), request.queue_ids.end()},
-                       Fd{ends[1]}});
-  for (const std::uint32_t id : request.queue_ids)
-    found->second.state.queues[id].dmabuf_id = bound.dmabuf_id;
+  bindings_.push_back(
+      {bound.dmabuf_id, interface_index, {queue_ids.begin(), queue_ids.end()}, Fd{ends[1]}});
+  for (const std::uint32_t id : queue_ids)
+    at(interface_index).state.queues[id].dmabuf_id = bound.dmabuf_id;
   return bound;
+}
+
+// net/core/netdev-genl.c: netdev_nl_bind_tx_doit.
+SimNic::No SimNic::send_refusal(const SendBindRequest& request) const {
+  const auto found = interfaces_.find(request.interface_index);
+  if (found == interfaces_.end()) return {ENODEV, ""};
+  if (!found->second.sends_from_memory) return {EOPNOTSUPP, "Driver does not support netmem TX"};
+  if (!found->second.does_dma) return {EOPNOTSUPP, "Device doesn't support DMA"};
+  if (No no = memory_refusal(request.dmabuf_fd, 0); no.number != 0) return no;
+  const SimMemory& memory = memory_of(request.dmabuf_fd);
+  if (!memory.whole_pages) return {EINVAL, "TX dma-buf size must be a multiple of PAGE_SIZE"};
+  if (memory.piece_align_bytes < 4096)
+    return {EINVAL, "dmabuf sg entry (addr=0x1000, len=512) not aligned to niov size 4096"};
+  return {};
+}
+
+Result<Bound> SimNic::bind_tx(const SendBindRequest& request) {
+  const auto found = interfaces_.find(request.interface_index);
+  const std::string name = found == interfaces_.end() ? "" : found->second.state.name;
+  if (const int number = injected()) return send_bind_refused({number, "", 0}, name);
+  if (!kernel_binds_tx) return Error{Errc::not_supported, "bind-tx", ReasonCode::kernel_too_old};
+  if (const No no = send_refusal(request); no.number != 0)
+    return send_bind_refused({no.number, no.text, no.attribute}, name);
+  return bound(request.interface_index, {});
 }
 
 Result<void> SimNic::try_queue(std::uint32_t interface_index, std::uint32_t queue_id) {

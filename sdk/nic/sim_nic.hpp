@@ -14,7 +14,8 @@ namespace landfall::nic {
 /// A memory as the kernel would meet it when it is bound.
 struct SimMemory {
   bool is_dmabuf = true;
-  bool attaches = true, maps = true;           // for this NIC
+  bool attaches = true, maps = true;  // for this NIC
+  bool whole_pages = true;
   std::uint32_t piece_align_bytes = 1u << 21;  // each piece begins and ends at a multiple of this
 };
 
@@ -24,7 +25,8 @@ struct SimInterface {
   std::vector<Rule> rules;
   bool restarts_queues = true;  // the driver has queue management
   bool does_dma = true;
-  bool takes_page_sizes = true;  // rx-page-size
+  bool takes_page_sizes = true;   // rx-page-size
+  bool sends_from_memory = true;  // netmem TX
   std::uint32_t page_bytes_max = 1u << 16;
   bool matches_tcp = true;          // the NIC can steer by TCP ports
   std::uint32_t split_after = ~0u;  // queues from here on are another PCI function's
@@ -35,7 +37,7 @@ struct SimInterface {
 class SimNic final : public Nic {
  public:
   bool privileged = true;  // CAP_NET_ADMIN
-  bool kernel_binds_rx = true;
+  bool kernel_binds_rx = true, kernel_binds_tx = true;
 
   /// An interface that is ready for device memory: header split on, the last of its queues outside
   /// the RSS table. The reference is good as long as the SimNic.
@@ -57,6 +59,7 @@ class SimNic final : public Nic {
   Result<NicState> read(std::uint32_t interface_index) override;
   Result<void> try_queue(std::uint32_t interface_index, std::uint32_t queue_id) override;
   Result<Bound> bind_rx(const BindRequest& request) override;
+  Result<Bound> bind_tx(const SendBindRequest& request) override;
   Result<RuleTable> rule_table(std::uint32_t interface_index) override;
   Result<std::vector<Rule>> rules(std::uint32_t interface_index) override;
   Result<std::optional<Rule>> rule_at(std::uint32_t interface_index,
@@ -68,8 +71,8 @@ class SimNic final : public Nic {
  private:
   struct Binding {
     std::uint32_t id, interface_index;
-    std::vector<std::uint32_t> queue_ids;
-    Fd other_end;  // of the lifeline
+    std::vector<std::uint32_t> queue_ids;  // none: for sending
+    Fd other_end;                          // of the lifeline
   };
   struct No {
     int number = 0;
@@ -82,7 +85,10 @@ class SimNic final : public Nic {
   void sweep();
   No bind_refusal(const BindRequest& request);
   No queue_refusal(const SimInterface& at, std::uint32_t queue_id, std::uint32_t page_bytes) const;
-  No memory_refusal(const BindRequest& request) const;
+  No memory_refusal(int dmabuf_fd, std::uint32_t page_bytes) const;
+  No send_refusal(const SendBindRequest& request) const;
+  const SimMemory& memory_of(int dmabuf_fd) const;
+  Result<Bound> bound(std::uint32_t interface_index, std::span<const std::uint32_t> queue_ids);
 
   std::map<std::uint32_t, SimInterface> interfaces_;
   std::map<std::uint64_t, SimMemory> memories_;  // by inode

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a socket and recvmsg(2) know of device memory since Linux 6.12; Debian 12's headers do not.
+// What a socket, recvmsg(2) and sendmsg(2) know of device memory since Linux 6.12 and 6.16; Debian
+// 12's headers do not.
 // kernel/uapi/compare.sh holds it against newer headers.
 #pragma once
 #include <cstddef>
@@ -9,7 +10,9 @@ namespace landfall::uapi::devmem {
 
 inline constexpr int kMsgSockDevmem = 0x2000000;  // MSG_SOCK_DEVMEM, flag of recvmsg(2)
 inline constexpr int kScmLinear = 78;             // SCM_DEVMEM_LINEAR: bytes in the iovec
-inline constexpr int kScmDmabuf = 79;             // SCM_DEVMEM_DMABUF: bytes in the dma-buf
+/// SCM_DEVMEM_DMABUF. From recvmsg(2) a DmabufCmsg: bytes in the dma-buf. To sendmsg(2), with
+/// MSG_ZEROCOPY, a 32 bit id of a bind-tx binding: iov_base is an offset in its dma-buf.
+inline constexpr int kScmDmabuf = 79;
 inline constexpr int kSoDontneed = 80;            // SO_DEVMEM_DONTNEED: gives tokens back
 
 /// struct dmabuf_cmsg. For kScmLinear only `frag_size` means something.
