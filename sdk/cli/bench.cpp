@@ -126,7 +126,7 @@ Result<int> bench(const Arguments& arguments, Console& console) {
   LANDFALL_TRY(const Address at, group->listen({"127.0.0.1", 0}));
   std::vector<Fd> sockets;
   for (std::uint64_t i = 0; i < flows; ++i) {
-    LANDFALL_TRY(Fd socket, connect_to(at, std::chrono::seconds{10}));
+    LANDFALL_TRY(Fd socket, connect_to(at, "", std::chrono::seconds{10}));
     sockets.push_back(std::move(socket));
   }
   std::vector<std::thread> senders;

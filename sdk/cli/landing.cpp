@@ -15,6 +15,16 @@ Error wrong(const std::string& what) {
 
 }  // namespace
 
+std::vector<std::string> split_list(const std::string& text) {
+  std::vector<std::string> parts;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t comma = std::min(text.find(',', at), text.size());
+    if (comma != at) parts.push_back(text.substr(at, comma - at));
+    at = comma + 1;
+  }
+  return parts;
+}
+
 Result<LandingOptions> landing_options(const Arguments& arguments) {
   LandingOptions options;
   options.region.source = arguments.value("memory");
@@ -31,12 +41,7 @@ Result<LandingOptions> landing_options(const Arguments& arguments) {
     LANDFALL_TRY(group.queue_ids, parse_queues(arguments.value("queues")));
     group.queues = static_cast<std::uint32_t>(group.queue_ids.size());
   }
-  const std::string transports = arguments.value("transport");
-  for (std::size_t at = 0; at < transports.size();) {
-    const std::size_t comma = std::min(transports.find(',', at), transports.size());
-    if (comma != at) group.transports.push_back(transports.substr(at, comma - at));
-    at = comma + 1;
-  }
+  group.transports = split_list(arguments.value("transport"));
   for (const auto kind : {CopyContract::Kind::require_direct, CopyContract::Kind::prefer_direct,
                           CopyContract::Kind::allow_copy}) {
     std::string word{name(kind)};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What recv and bench share: from the options to an open Group.
+// What recv, bench and send share: from the options to memory and what it is opened for.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -21,6 +21,9 @@ Result<LandingOptions> landing_options(const Arguments& arguments);
 
 /// "3", "2,3" or "4-7": numbers of receive queues. Errors: invalid_argument.
 Result<std::vector<std::uint32_t>> parse_queues(const std::string& text);
+
+/// "a,b" -> a, b.
+std::vector<std::string> split_list(const std::string& text);
 
 /// A Context with the plug-ins that were asked for.
 Result<Context> make_context(const std::vector<std::string>& plugins);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <net/if.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@ using Clock = std::chrono::steady_clock;
 struct Plan {
   std::vector<SendItem> items;
   Address to;
+  std::string interface;
   bool raw = false;
   std::uint64_t flows = 1, total_bytes = 0, left_out = 0;
   std::chrono::milliseconds connect_timeout{}, finish_timeout{};
@@ -40,6 +42,14 @@ Result<Plan> make_plan(const Arguments& arguments) {
   plan.connect_timeout = std::chrono::seconds{connect_seconds};
   plan.finish_timeout = std::chrono::seconds{finish_seconds};
   plan.raw = arguments.has("raw");
+  plan.interface = arguments.value("interface");
+  if (!plan.interface.empty() && ::if_nametoindex(plan.interface.c_str()) == 0)
+    return Error{Errc::not_found, "", ReasonCode::interface_unknown}.with(
+        "there is no interface '" + plan.interface + "'");
+  for (const char* option : {"size", "method", "contract", "plugin"})
+    if (arguments.has(option) && !arguments.has("memory"))
+      return Error{Errc::invalid_argument, ""}.with(
+          "--" + std::string{option} + " is about the memory to send from: name it with --memory");
   auto items = list_items(arguments.positionals.front(), &plan.left_out);
   if (!items) {
     // A path that is not there is a failure, not a wrong command line.
@@ -58,23 +68,31 @@ Result<Plan> make_plan(const Arguments& arguments) {
 /// The connections of one transfer, each with a thread; they draw files from one list.
 class Transfer {
  public:
-  explicit Transfer(const Plan& plan) : plan_{plan} {}
+  /// `memory`: nullptr - straight from the files.
+  Transfer(const Plan& plan, SendMemory* memory) : plan_{plan}, memory_{memory} {}
   /// Blocks; calls `on_progress` with the bytes sent some times per second.
   template <class OnProgress>
   Result<void> run(OnProgress&& on_progress);
   std::uint64_t data_bytes() const noexcept { return data_bytes_; }
   std::uint64_t objects() const noexcept { return objects_; }
+  /// How the bytes left; all connections have the same way.
+  const Decision& decision() const noexcept { return decision_; }
+  const Verdict& verdict() const noexcept { return verdict_; }
 
  private:
+  Result<std::unique_ptr<Outlet>> make_outlet(Fd socket, std::uint32_t index);
   Result<void> run_stream(Fd socket, std::uint32_t index);
   Result<void> send_all(Sender& sender, std::uint32_t index);
 
   const Plan& plan_;
+  SendMemory* memory_;
   std::uint64_t id_ = 0;
   std::atomic<std::uint64_t> sent_{0}, next_{0};
   std::mutex mutex_;
   std::condition_variable done_;
   std::uint64_t running_ = 0, data_bytes_ = 0, objects_ = 0;
+  Decision decision_;
+  Verdict verdict_;
   std::optional<Error> error_;
 };
 
@@ -91,13 +109,21 @@ Result<void> Transfer::send_all(Sender& sender, std::uint32_t index) {
   return {};
 }
 
+Result<std::unique_ptr<Outlet>> Transfer::make_outlet(Fd socket, std::uint32_t index) {
+  if (memory_ == nullptr) return make_file_outlet(std::move(socket), sent_);
+  return memory_->outlet(std::move(socket), index, sent_);
+}
+
 Result<void> Transfer::run_stream(Fd socket, std::uint32_t index) {
-  Sender sender{std::move(socket), sent_};
+  LANDFALL_TRY(std::unique_ptr<Outlet> outlet, make_outlet(std::move(socket), index));
+  Sender sender{std::move(outlet)};
   LANDFALL_CHECK(send_all(sender, index));
   LANDFALL_CHECK(sender.finish(!plan_.raw, plan_.finish_timeout));
   const std::lock_guard lock{mutex_};
   data_bytes_ += sender.data_bytes();
   objects_ += sender.objects();
+  decision_ = sender.outlet().decision();
+  verdict_.add(sender.outlet().verdict());
   return {};
 }
 
@@ -107,7 +133,7 @@ Result<void> Transfer::run(OnProgress&& on_progress) {
   id_ = std::uint64_t{random()} << 32 | random();
   std::vector<Fd> sockets;
   for (std::uint64_t i = 0; i < plan_.flows; ++i) {
-    LANDFALL_TRY(Fd socket, connect_to(plan_.to, plan_.connect_timeout));
+    LANDFALL_TRY(Fd socket, connect_to(plan_.to, plan_.interface, plan_.connect_timeout));
     sockets.push_back(std::move(socket));
   }
   std::vector<std::thread> threads;
@@ -151,7 +177,16 @@ int run_send(const Arguments& arguments, Console& console) {
     console.warning(std::to_string(plan->left_out) +
                     " entries are neither files nor directories and are left out");
   const bool json = arguments.has("json");
-  Transfer transfer{*plan};
+  std::optional<SendMemory> memory;
+  if (arguments.has("memory")) {
+    auto opened = SendMemory::open(arguments, plan->flows);
+    if (!opened) {
+      console.error(opened.error());
+      return exit_of(opened.error());
+    }
+    memory.emplace(std::move(*opened));
+  }
+  Transfer transfer{*plan, memory ? &*memory : nullptr};
   const auto began = Clock::now();
   const auto elapsed = [began] {
     return std::chrono::duration<double>(Clock::now() - began).count();
@@ -177,9 +212,13 @@ int run_send(const Arguments& arguments, Console& console) {
   const double seconds = elapsed();
   if (!json) {
     const auto bytes = static_cast<double>(transfer.data_bytes());
-    return print(stdout, "sent       " + std::to_string(transfer.data_bytes()) + " bytes in " +
-                             std::to_string(transfer.objects()) +
-                             " objects: " + format_rate(bytes / seconds) + "\n")
+    std::string text = "sent       " + std::to_string(transfer.data_bytes()) + " bytes in " +
+                       std::to_string(transfer.objects()) +
+                       " objects: " + format_rate(bytes / seconds) + "\n";
+    if (memory)
+      text += "memory     " + arguments.value("memory") + ", " +
+              format_bytes(memory->size_bytes()) + "\n";
+    return print(stdout, text + lines_of(transfer.decision()) + lines_of(transfer.verdict()))
                ? kExitOk
                : kExitFailure;
   }
@@ -188,6 +227,11 @@ int run_send(const Arguments& arguments, Console& console) {
   summary.update(json_of_sent(transfer.data_bytes(), seconds));
   summary["objects"] = transfer.objects();
   summary["left_out"] = plan->left_out;
+  summary["memory"] =
+      memory ? Json{{"source", arguments.value("memory")}, {"size_bytes", memory->size_bytes()}}
+             : Json{};
+  summary["decision"] = json_of(transfer.decision());
+  summary["verdict"] = json_of(transfer.verdict());
   return print_json(summary) ? kExitOk : kExitFailure;
 }
 

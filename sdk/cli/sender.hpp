@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The sending side of `send`: what is to be sent, and one connection that sends it.
 #pragma once
-#include <array>
-#include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <span>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,6 +11,7 @@
 #include "landfall/base/result.hpp"
 #include "landfall/transport/flow.hpp"
 #include "object_header.hpp"
+#include "outlet.hpp"
 
 namespace landfall::cli {
 
@@ -27,15 +26,15 @@ struct SendItem {
 /// Errors: not_found, permission_denied, io.
 Result<std::vector<SendItem>> list_items(const std::string& what, std::uint64_t* ret_left_out);
 
-/// Connects, again and again until `timeout` has passed. Errors: not_found - LF1314; flow_reset,
-/// timed_out - LF1313.
-Result<Fd> connect_to(const Address& to, std::chrono::milliseconds timeout);
+/// Connects, again and again until `timeout` has passed; by `interface`, unless that is "".
+/// Errors: not_found - LF1314, LF1209; permission_denied; flow_reset, timed_out - LF1313.
+Result<Fd> connect_to(const Address& to, const std::string& interface,
+                      std::chrono::milliseconds timeout);
 
 /// One connection of a transfer.
 class Sender {
  public:
-  Sender(Fd socket, std::atomic<std::uint64_t>& sent_bytes)
-      : socket_{std::move(socket)}, sent_bytes_{sent_bytes} {}
+  explicit Sender(std::unique_ptr<Outlet> outlet) : outlet_{std::move(outlet)} {}
 
   Result<void> begin(const StreamHead& head);
   /// Errors: io; invalid_argument - LF1503, the file shrank while it was sent.
@@ -48,17 +47,13 @@ class Sender {
 
   std::uint64_t data_bytes() const noexcept { return data_bytes_; }
   std::uint64_t objects() const noexcept { return objects_; }
+  const Outlet& outlet() const noexcept { return *outlet_; }
 
  private:
-  Result<void> write_all(std::span<const std::byte> bytes);
   Result<void> send_extents(int file, const SendItem& item);
-  Result<void> send_chunk(int file, std::uint64_t offset, std::uint32_t length);
-  Result<void> send_file_range(int file, std::uint64_t offset, std::uint64_t length);
   Result<void> send_unknown(int file, std::uint64_t* ret_size);
 
-  Fd socket_;
-  std::atomic<std::uint64_t>& sent_bytes_;
-  std::vector<std::byte> scratch_;
+  std::unique_ptr<Outlet> outlet_;
   std::uint64_t data_bytes_ = 0, objects_ = 0, object_bytes_ = 0;
 };
 

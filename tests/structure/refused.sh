@@ -38,5 +38,8 @@ refused "an error that nobody looks at" \
 refused "a Flow of one'\''s own" \
   'void f(Flow& flow) { flow.pause(); }' \
   'void f(Flow& flow) { Flow mine = flow; }'
-[ "$faults" -eq 0 ] && echo "7 wrong uses are refused"
+refused "two owners of one connection" \
+  'Sender f(Sender& s) { return std::move(s); }' \
+  'Sender f(Sender& s) { return s; }'
+[ "$faults" -eq 0 ] && echo "8 wrong uses are refused"
 exit "$faults"

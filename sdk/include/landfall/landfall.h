@@ -22,4 +22,5 @@
 #include "landfall/c/group.h"
 #include "landfall/c/memory.h"
 #include "landfall/c/receiver.h"
+#include "landfall/c/sender.h"
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The whole C++ API of landfall in one include. Start with Context, Region, Group, Receiver.
+// The whole C++ API of landfall in one include. Start with Context, Region, Group, Receiver;
+// to send with SendGroup, Sender.
 #pragma once
 #include "landfall/base/context.hpp"
 #include "landfall/base/error.hpp"
@@ -17,4 +18,5 @@
 #include "landfall/transport/group.hpp"
 #include "landfall/transport/placement.hpp"
 #include "landfall/transport/receiver.hpp"
+#include "landfall/transport/sender.hpp"
 #include "landfall/version.hpp"

@@ -16,10 +16,20 @@ size_t landfall_c_sizes(size_t* sizes, size_t capacity) {
   const landfall_group_options_t group = LANDFALL_GROUP_OPTIONS_INIT;
   const landfall_flow_options_t flow = LANDFALL_FLOW_OPTIONS_INIT;
   const landfall_candidate_t candidate = LANDFALL_CANDIDATE_INIT;
-  const size_t all[] = {
-      error.struct_size,  reason.struct_size,    context.struct_size,          region.struct_size,
-      memory.struct_size, verdict.struct_size,   contract.struct_size,         group.struct_size,
-      flow.struct_size,   candidate.struct_size, sizeof(landfall_completion_t)};
+  const landfall_send_group_options_t send_group = LANDFALL_SEND_GROUP_OPTIONS_INIT;
+  const size_t all[] = {error.struct_size,
+                        reason.struct_size,
+                        context.struct_size,
+                        region.struct_size,
+                        memory.struct_size,
+                        verdict.struct_size,
+                        contract.struct_size,
+                        group.struct_size,
+                        flow.struct_size,
+                        candidate.struct_size,
+                        sizeof(landfall_completion_t),
+                        send_group.struct_size,
+                        sizeof(landfall_sent_t)};
   const size_t count = sizeof all / sizeof all[0];
   size_t i;
   for (i = 0; i < count && i < capacity; ++i) sizes[i] = all[i];

@@ -12,27 +12,6 @@
 using namespace landfall;
 using namespace landfall::c_api;
 
-namespace {
-
-/// "a,b,,c" -> {"a", "b", "c"}.
-std::vector<std::string> split_list(const char* text) {
-  std::vector<std::string> parts;
-  std::string_view rest = text == nullptr ? std::string_view{} : std::string_view{text};
-  while (!rest.empty()) {
-    const std::size_t comma = std::min(rest.find(','), rest.size());
-    if (comma != 0) parts.emplace_back(rest.substr(0, comma));
-    rest.remove_prefix(std::min(comma + 1, rest.size()));
-  }
-  return parts;
-}
-
-landfall_decision_t* make_decision(Decision decision) {
-  std::string description = decision.describe();
-  return new landfall_decision_handle{std::move(decision), std::move(description)};
-}
-
-}  // namespace
-
 extern "C" {
 
 landfall_errc landfall_group_open(const landfall_context_t* context,

@@ -74,20 +74,6 @@ Value ask(const landfall_buffer_t* buffer, Value (Buffer::*get)() const noexcept
   return lent ? std::invoke(get, *lent) : Value{};
 }
 
-/// The caller's socket while it is offered: what was not taken goes back, also past an exception.
-class Offered {
- public:
-  explicit Offered(int* fd) noexcept : out_{fd}, fd_{*fd} {}
-  Offered(const Offered&) = delete;
-  Offered& operator=(const Offered&) = delete;
-  ~Offered() { *out_ = fd_.release(); }
-  Fd& get() const noexcept { return fd_; }
-
- private:
-  int* out_;
-  mutable Fd fd_;
-};
-
 }  // namespace
 
 extern "C" {

@@ -9,7 +9,10 @@
 #include <exception>
 #include <new>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "landfall/landfall.h"
 #include "landfall/landfall.hpp"
@@ -49,6 +52,37 @@ inline landfall_receiver_t* to_c(Receiver* r) noexcept {
 inline landfall_flow_t* to_c(Flow* f) noexcept {
   return reinterpret_cast<landfall_flow_t*>(f);
 }
+
+/// "a,b,,c" -> {"a", "b", "c"}.
+inline std::vector<std::string> split_list(const char* text) {
+  std::vector<std::string> parts;
+  std::string_view rest = text == nullptr ? std::string_view{} : std::string_view{text};
+  while (!rest.empty()) {
+    const std::size_t comma = std::min(rest.find(','), rest.size());
+    if (comma != 0) parts.emplace_back(rest.substr(0, comma));
+    rest.remove_prefix(std::min(comma + 1, rest.size()));
+  }
+  return parts;
+}
+
+inline landfall_decision_t* make_decision(Decision decision) {
+  std::string description = decision.describe();
+  return new landfall_decision_handle{std::move(decision), std::move(description)};
+}
+
+/// The caller's socket while it is offered: what was not taken goes back, also past an exception.
+class Offered {
+ public:
+  explicit Offered(int* fd) noexcept : out_{fd}, fd_{*fd} {}
+  Offered(const Offered&) = delete;
+  Offered& operator=(const Offered&) = delete;
+  ~Offered() { *out_ = fd_.release(); }
+  Fd& get() const noexcept { return fd_; }
+
+ private:
+  int* out_;
+  mutable Fd fd_;
+};
 
 /// What a call answers to a buffer's handle that was refused. A build with asserts stops here,
 /// where the bug is; a forked child's handle is none.

@@ -24,13 +24,19 @@ using landfall::test::CApi;
 // Goal: C and C++ see structs of the same size.
 TEST(CApiLayout, IsTheSameInCAndCpp) {
   std::array<std::size_t, 16> sizes{};
-  const std::array<std::size_t, 11> here{
-      sizeof(landfall_error_t),           sizeof(landfall_reason_t),
-      sizeof(landfall_context_options_t), sizeof(landfall_region_options_t),
-      sizeof(landfall_memory_info_t),     sizeof(landfall_verdict_t),
-      sizeof(landfall_contract_t),        sizeof(landfall_group_options_t),
-      sizeof(landfall_flow_options_t),    sizeof(landfall_candidate_t),
-      sizeof(landfall_completion_t)};
+  const std::array<std::size_t, 13> here{sizeof(landfall_error_t),
+                                         sizeof(landfall_reason_t),
+                                         sizeof(landfall_context_options_t),
+                                         sizeof(landfall_region_options_t),
+                                         sizeof(landfall_memory_info_t),
+                                         sizeof(landfall_verdict_t),
+                                         sizeof(landfall_contract_t),
+                                         sizeof(landfall_group_options_t),
+                                         sizeof(landfall_flow_options_t),
+                                         sizeof(landfall_candidate_t),
+                                         sizeof(landfall_completion_t),
+                                         sizeof(landfall_send_group_options_t),
+                                         sizeof(landfall_sent_t)};
   ASSERT_EQ(landfall_c_sizes(sizes.data(), sizes.size()), here.size());
   for (std::size_t i = 0; i < here.size(); ++i) EXPECT_EQ(sizes[i], here[i]) << i;
 }

@@ -131,41 +131,59 @@ Result<Fd> listen_socket(const ContextCore& context, const SocketAddress& at, bo
   return fd;
 }
 
-Result<std::uint64_t> check_connected(const ContextCore& context, int fd) {
+namespace {
+
+Result<tcp_info> tcp_info_of(const ContextCore& context, int fd, const char* op) {
   if (const int number = context.fault("getsockopt"); number != 0) {
     return os_error("getsockopt", ReasonCode::fault_injected, number);
   }
-  constexpr auto kOp = "Receiver::attach";
   int protocol = 0;
   socklen_t length = sizeof protocol;
   // SO_PROTOCOL tells TCP from SCTP, MPTCP and UNIX streams; not a socket at all: ENOTSOCK, EBADF.
   if (::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) != 0) {
-    return Error{Errc::invalid_argument, kOp, ReasonCode::not_a_tcp_socket, Origin::os, errno};
+    return Error{Errc::invalid_argument, op, ReasonCode::not_a_tcp_socket, Origin::os, errno};
   }
   if (protocol != IPPROTO_TCP) {
-    return Error{Errc::invalid_argument, kOp, ReasonCode::not_a_tcp_socket};
+    return Error{Errc::invalid_argument, op, ReasonCode::not_a_tcp_socket};
   }
   tcp_info info{};
   length = sizeof info;
   if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) {
     return os_error("getsockopt(TCP_INFO)", ReasonCode::not_a_tcp_socket);
   }
+  return info;
+}
+
+/// A socket that neither sends nor receives: it was connected once if it has a pending error; a
+/// listener never was.
+Error not_connected(int fd, const tcp_info& info, const char* op) {
+  int error = 0;
+  socklen_t length = sizeof error;
+  if (info.tcpi_state != TCP_LISTEN &&
+      ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 && error != 0) {
+    return os_error(op, ReasonCode::peer_reset, error);
+  }
+  return Error{Errc::invalid_argument, op, ReasonCode::not_connected};
+}
+
+}  // namespace
+
+Result<void> check_sendable(const ContextCore& context, int fd, const char* op) {
+  LANDFALL_TRY(const tcp_info info, tcp_info_of(context, fd, op));
+  // Closed by the peer is fine: it may read what comes all the same.
+  if (info.tcpi_state == TCP_ESTABLISHED || info.tcpi_state == TCP_CLOSE_WAIT) return {};
+  return not_connected(fd, info, op);
+}
+
+Result<std::uint64_t> check_connected(const ContextCore& context, int fd) {
+  constexpr auto kOp = "Receiver::attach";
+  LANDFALL_TRY(const tcp_info info, tcp_info_of(context, fd, kOp));
   // Closed by the peer is fine: its bytes and its end are still to be read.
   const bool readable = info.tcpi_state == TCP_ESTABLISHED || info.tcpi_state == TCP_CLOSE_WAIT ||
                         info.tcpi_state == TCP_FIN_WAIT1 || info.tcpi_state == TCP_FIN_WAIT2;
   int queued = 0;
   if (::ioctl(fd, FIONREAD, &queued) != 0) queued = 0;
-  if (!readable && queued == 0) {
-    // A socket in TCP_CLOSE was connected once if it has a pending error or a peer; a listener
-    // never has.
-    int error = 0;
-    length = sizeof error;
-    if (info.tcpi_state != TCP_LISTEN &&
-        ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 && error != 0) {
-      return os_error(kOp, ReasonCode::peer_reset, error);
-    }
-    return Error{Errc::invalid_argument, kOp, ReasonCode::not_connected};
-  }
+  if (!readable && queued == 0) return not_connected(fd, info, kOp);
   return static_cast<std::uint64_t>(queued);
 }
 

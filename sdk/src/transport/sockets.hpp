@@ -34,5 +34,8 @@ Result<Fd> listen_socket(const ContextCore& context, const SocketAddress& at, bo
 /// Is this a connected TCP socket that a flow can be made of? Answers the bytes that are queued in
 /// it. Errors: invalid_argument - LF1302, LF1303.
 Result<std::uint64_t> check_connected(const ContextCore& context, int fd);
+/// Is this a connected TCP socket that can send? Errors: invalid_argument - LF1302, LF1303;
+/// flow_reset - LF1312.
+Result<void> check_sendable(const ContextCore& context, int fd, const char* op);
 
 }  // namespace landfall::detail

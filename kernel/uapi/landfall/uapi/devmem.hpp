@@ -13,7 +13,7 @@ inline constexpr int kScmLinear = 78;             // SCM_DEVMEM_LINEAR: bytes in
 /// SCM_DEVMEM_DMABUF. From recvmsg(2) a DmabufCmsg: bytes in the dma-buf. To sendmsg(2), with
 /// MSG_ZEROCOPY, a 32 bit id of a bind-tx binding: iov_base is an offset in its dma-buf.
 inline constexpr int kScmDmabuf = 79;
-inline constexpr int kSoDontneed = 80;            // SO_DEVMEM_DONTNEED: gives tokens back
+inline constexpr int kSoDontneed = 80;  // SO_DEVMEM_DONTNEED: gives tokens back
 
 /// struct dmabuf_cmsg. For kScmLinear only `frag_size` means something.
 struct DmabufCmsg {

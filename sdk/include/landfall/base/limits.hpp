@@ -40,6 +40,21 @@ inline constexpr std::uint32_t kDemandMax = 64;
 /// KiB.
 inline constexpr std::uint64_t kPostBytesMax = 1ull << 30;
 
+/// Ranges and inline pieces of one Sender that are not through: 48 bytes each.
+inline constexpr std::uint32_t kSendRangesMax = 1u << 16;
+
+/// Bytes of one Sender that were given to send_inline() and wait: headers, not payload.
+inline constexpr std::uint32_t kSendInlineBytesMax = 64u << 10;
+
+/// Most bytes in one call that sends without copying: the kernel joins calls up to this size into
+/// one notice (net/core/skbuff.c, msg_zerocopy_realloc), and charges a whole call to
+/// RLIMIT_MEMLOCK, 8 MiB by default, however little of it fits.
+inline constexpr std::uint32_t kSendCallBytes = 512u << 10;
+
+/// Calls of one Sender whose notices have not come: a socket's send buffer (net.ipv4.tcp_wmem, 4
+/// MiB by default) holds fewer in all likelihood.
+inline constexpr std::uint32_t kSendCallsMax = 1024;
+
 /// Sockets handed over to one Receiver and not yet taken: a burst of accepts; each pins a
 /// descriptor.
 inline constexpr std::uint32_t kInboxMax = 4096;

@@ -18,6 +18,8 @@ typedef struct landfall_receiver_handle landfall_receiver_t; /* one receive queu
 typedef struct landfall_flow_handle landfall_flow_t;         /* one connection, its receiver's */
 typedef struct landfall_buffer_handle landfall_buffer_t;     /* a lease of received bytes */
 typedef struct landfall_decision_handle landfall_decision_t; /* which transport, and why */
+typedef struct landfall_send_group_handle landfall_send_group_t; /* a region to send from */
+typedef struct landfall_sender_handle landfall_sender_t;         /* one connection that sends */
 
 /* ---- errors and reasons ---- */
 

@@ -11,7 +11,8 @@
 
 namespace landfall {
 
-/// Which transport was taken and why not the others. Kept for the life of the Group.
+/// Which transport was taken and why not the others; of a Sender, which method. Kept for the life
+/// of the Group or Sender.
 struct LANDFALL_API Decision {
   struct Candidate {
     std::string transport;

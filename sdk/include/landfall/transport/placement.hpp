@@ -8,7 +8,8 @@
 
 namespace landfall {
 
-/// How the bytes of one Buffer came to where they are.
+/// How the bytes of one Buffer came to where they are; of a Sender: `direct` ones were sent from
+/// where they lie, `copied` ones by a CPU copy.
 enum class Placement : std::uint8_t {
   direct = LANDFALL_DIRECT,  // placed by NIC or kernel, no CPU copy
   linear = LANDFALL_LINEAR,  // part of a direct flow that the NIC could not split: one CPU copy
