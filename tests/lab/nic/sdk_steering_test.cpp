@@ -44,6 +44,9 @@ class KilledAfterInsertion final : public Nic {
     return kernel_->try_queue(index, queue_id);
   }
   Result<Bound> bind_rx(const BindRequest& request) override { return kernel_->bind_rx(request); }
+  Result<Bound> bind_tx(const SendBindRequest& request) override {
+    return kernel_->bind_tx(request);
+  }
   Result<RuleTable> rule_table(std::uint32_t index) override { return kernel_->rule_table(index); }
   Result<std::vector<Rule>> rules(std::uint32_t index) override { return kernel_->rules(index); }
   Result<std::optional<Rule>> rule_at(std::uint32_t index, std::uint32_t location) override {
