@@ -47,7 +47,7 @@ class Domain {
   /// that rounded up to a power of two, so that it changes seldom.
   std::uint32_t window_share() const noexcept {
     const std::uint32_t flows = flows_.load(std::memory_order_relaxed);
-    const int halvings = flows == 0 ? 0 : std::bit_width(flows - 1);
+    const int halvings = flows == 0 ? 0 : static_cast<int>(std::bit_width(flows - 1));
     return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(
         window_budget_ >> halvings, kPagesPerFlow * page_bytes_, 1u << 30));
   }

@@ -10,9 +10,6 @@ namespace landfall::devmem {
 
 class PendingTokens;
 
-/// A stream that brought this much, fast, may be gathered.
-inline constexpr std::uint64_t kWindowGoal = 16u << 20;
-
 /// One connection. What each receive touches stands in the first cache line.
 struct alignas(64) Flow {
   enum class Listed : std::uint8_t { no, runnable, starved, done };
@@ -27,8 +24,6 @@ struct alignas(64) Flow {
   bool paused = false;
   bool ended = false;  // END_OF_STREAM or FAILED was told
   bool closing = false;
-  bool last_bytes = false;       // the peer has finished: no byte more will come
-  std::uint32_t mark_bytes = 1;  // SO_RCVLOWAT
 
   Flow* previous = nullptr;  // in the list that `listed` names
   Flow* next = nullptr;
@@ -41,14 +36,7 @@ struct alignas(64) Flow {
   bool saw_direct = false;
   bool window_limited = false;
 
-  // How fast is it? Bytes since window_begin_ns; at window_goal of them the clock decides.
-  std::uint64_t window_bytes = 0;
-  std::uint64_t window_goal = kWindowGoal;
-  std::uint64_t window_begin_ns = 0;
-  std::uint64_t bytes_at_tick = 0;  // gathering: window_bytes a tick ago
-
-  bool wants() const noexcept { return !paused && !ended && !closing; }
-  bool wants_bytes() const noexcept { return readable && wants(); }
+  bool wants_bytes() const noexcept { return readable && !paused && !ended && !closing; }
 };
 
 using FlowList = transport::FlowList<Flow>;

@@ -10,7 +10,6 @@ namespace landfall::devmem {
 namespace {
 
 using transport::read_bytes;
-using transport::read_switch;
 
 bool read_one(std::string_view key, std::string_view value, Options* options) {
   if (key == "rx-page")
@@ -18,19 +17,17 @@ bool read_one(std::string_view key, std::string_view value, Options* options) {
            std::has_single_bit(options->rx_page_bytes);
   if (key == "window") return read_bytes(value, 1, UINT64_MAX, &options->window_bytes);
   if (key == "spill") return read_bytes(value, Spill::kBlockBytes, 1u << 30, &options->spill_bytes);
-  if (key == "gather") return read_switch(value, &options->gather);
   return false;
 }
 
 }  // namespace
 
 landfall_errc read_options(const char* text, Options* ret_options, landfall_why* reterr_why) {
-  return transport::read_options(
-      text, "devmem-tcp",
-      "rx-page=BYTES (a power of two), window=BYTES, spill=BYTES or gather=on|off", reterr_why,
-      [&](std::string_view key, std::string_view value) {
-        return read_one(key, value, ret_options);
-      });
+  return transport::read_options(text, "devmem-tcp",
+                                 "rx-page=BYTES (a power of two), window=BYTES or spill=BYTES",
+                                 reterr_why, [&](std::string_view key, std::string_view value) {
+                                   return read_one(key, value, ret_options);
+                                 });
 }
 
 }  // namespace landfall::devmem

@@ -11,7 +11,6 @@ struct Options {
   std::uint32_t rx_page_bytes = 0;  // 0: the CPU's page size
   std::uint64_t window_bytes = 0;   // 0: half of the Region
   std::uint64_t spill_bytes = 2u << 20;
-  bool gather = true;
 };
 
 /// Errors: invalid_argument, option_not_understood - an unknown key, or a value it cannot have.

@@ -123,8 +123,6 @@ landfall_errc Queue::detach(Flow* flow, std::int32_t* ret_fd, landfall_why* why)
   if (flow->out != 0) return refuse(why, LANDFALL_ERRC_busy, LANDFALL_REASON_extents_out);
   const int fd = flow->socket.get();
   if (!can_be_read(fd)) return refuse(why, LANDFALL_ERRC_busy, LANDFALL_REASON_direct_bytes_queued);
-  if (const int number = flow->mark_bytes == 1 ? 0 : set_mark(*flow, 1); number != 0)
-    return refuse_os(why, "setsockopt(SO_RCVLOWAT)", LANDFALL_REASON_none, number);
   unlist(*flow);
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
   returns_->leave(*flow);
@@ -138,7 +136,6 @@ landfall_errc Queue::detach(Flow* flow, std::int32_t* ret_fd, landfall_why* why)
 void Queue::close(Flow* flow, bool reset) noexcept {
   flow->closing = true;
   unlist(*flow);
-  std::erase(gathering_, flow);
   // Closing is not enough where the application has a duplicate of the descriptor (epoll(7)).
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, flow->socket.get(), nullptr);
   authoring::end_connection(flow->socket.get(), reset);
@@ -212,7 +209,6 @@ void Queue::tell_closed() {
 
 void Queue::destroy(Flow& flow) noexcept {
   if (flow.socket) domain_.flow_left();
-  std::erase(gathering_, &flow);
   (flow.newer == nullptr ? newest_ : flow.newer->older) = flow.older;
   if (flow.older != nullptr) flow.older->newer = flow.newer;
   delete &flow;

@@ -77,18 +77,6 @@ class Queue {
   void fail(Flow& flow, int number, std::uint32_t code);
   void tell_of_spill();
 
-  // gather.cpp
-  void count_bytes(Flow& flow, std::uint64_t bytes) {
-    flow.window_bytes += bytes;
-    if (flow.window_bytes >= flow.window_goal && flow.mark_bytes == 1) end_window(flow);
-  }
-  void end_window(Flow& flow);
-  /// Answers 0, or errno.
-  int set_mark(Flow& flow, std::uint32_t bytes) noexcept;
-  void gather_no_more(Flow& flow);
-  void tick();
-  void arm_tick();
-
   void run(Flow& flow) noexcept;
   void unlist(Flow& flow) noexcept;
   void feed_starved() noexcept;
@@ -115,9 +103,6 @@ class Queue {
   FlowList runnable_{Flow::Listed::runnable};
   FlowList starved_{Flow::Listed::starved};  // wait for room in the spill
   FlowList done_{Flow::Listed::done};        // CLOSED is to be told
-  std::vector<Flow*> gathering_;             // have a mark
-  Fd tick_;                                  // timerfd(2), made when a flow first gathers
-  bool tick_armed_ = false;
   std::uint32_t extents_out_ = 0;
   std::uint32_t pages_out_ = 0;
   std::uint64_t last_page_ = UINT64_MAX;  // that the last direct piece lay in

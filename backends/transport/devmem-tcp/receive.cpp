@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <cstring>
 #include <utility>
 
@@ -70,17 +69,9 @@ void Queue::look(int timeout_ms, bool* ret_control) {
       *ret_control = true;
     } else if (whose == this) {
       revoke();
-    } else if (whose == &tick_) {
-      tick_armed_ = false;
-      tick();
     } else {
       Flow& flow = *static_cast<Flow*>(whose);
       flow.readable = true;
-      // No other event will come.
-      if ((events_[static_cast<std::size_t>(i)].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
-        flow.last_bytes = true;
-        gather_no_more(flow);
-      }
       run(flow);
     }
   }
@@ -168,7 +159,7 @@ void Queue::take_pieces(Flow& flow, const msghdr& message, std::uint64_t bytes) 
   const std::byte* const end = at + message.msg_controllen;
   std::uint64_t told = 0, direct = 0;
   bool foreign = false;
-  int queued = INT_MAX;  // without the word of TCP_INQ: there may be more
+  int queued = 1;  // without the word of TCP_INQ: there may be more
   while (static_cast<std::size_t>(end - at) >= sizeof(cmsghdr)) {
     const auto& head = *reinterpret_cast<const cmsghdr*>(at);
     if (head.cmsg_len < sizeof(cmsghdr)) break;
@@ -193,8 +184,7 @@ void Queue::take_pieces(Flow& flow, const msghdr& message, std::uint64_t bytes) 
     }
     at += CMSG_ALIGN(head.cmsg_len);
   }
-  flow.readable = queued >= (flow.last_bytes ? 1 : static_cast<int>(flow.mark_bytes));
-  count_bytes(flow, bytes);
+  flow.readable = queued != 0;
   if (told == 0) {
     const Cause cause = cause_of_copy(flow, bytes);
     take_spilled(flow, static_cast<std::uint32_t>(bytes), cause.placement, cause.code);
@@ -309,10 +299,8 @@ std::uint32_t Queue::arm() {
   const bool scarce =
       std::uint64_t{pages_out_} * domain_.page_bytes() >= domain_.region_bytes() / 2;
   if (!starved_.empty() || scarce) armed |= LANDFALL_ARM_WANTS_RETURNS;
-  if ((armed & LANDFALL_ARM_READY) != 0) return armed;
-  scarce ? returns_->flush_all() : returns_->flush_idle();
-  arm_tick();
-  return runnable_.empty() ? armed : armed | LANDFALL_ARM_READY;
+  if ((armed & LANDFALL_ARM_READY) == 0) scarce ? returns_->flush_all() : returns_->flush_idle();
+  return armed;
 }
 
 landfall_errc Queue::wait(int control_fd, std::uint64_t timeout_ns, std::int32_t* ret_control) {

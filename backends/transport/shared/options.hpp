@@ -44,9 +44,4 @@ bool read_bytes(std::string_view value, std::uint64_t least, std::uint64_t most,
   return true;
 }
 
-inline bool read_switch(std::string_view value, bool* ret_on) {
-  *ret_on = value == "on";
-  return value == "on" || value == "off";
-}
-
 }  // namespace landfall::transport

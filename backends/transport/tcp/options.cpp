@@ -8,8 +8,6 @@
 namespace landfall::tcp {
 namespace {
 
-using transport::read_switch;
-
 constexpr std::uint32_t kRingSlotsMax = 1024;
 constexpr std::uint64_t kRcvbufMax = 1u << 30;
 
@@ -23,6 +21,11 @@ bool read_engine(std::string_view value, Engine* ret_engine) {
   else
     return false;
   return true;
+}
+
+bool read_switch(std::string_view value, bool* ret_on) {
+  *ret_on = value == "on";
+  return value == "on" || value == "off";
 }
 
 bool read_one(std::string_view key, std::string_view value, Options* options) {

@@ -25,7 +25,7 @@ namespace {
 using test::tcp_pair;
 
 class Grants : public testing::Test {
- protected:
+ public:
   Grants() {
     g_nic = std::make_shared<nic::SimNic>();
     g_nic->add(1, "lo", 4);  // its last queue is outside of the RSS table
@@ -41,6 +41,7 @@ class Grants : public testing::Test {
     g_nic.reset();
   }
 
+ protected:
   Region allocate() {
     Result<Region> region =
         Region::allocate(*context_, {.source = "device-memory", .size_bytes = 1u << 20});
@@ -269,7 +270,7 @@ TEST_F(Grants, AMemoryIsBoundOnceWhateverItsNames) {
 // A transport whose pool drops says so, and the report names who holds it.
 TEST_F(Grants, PressureSaysThatPacketsAreDroppedAndWhoHoldsTheMemory) {
   GroupOptions with = options();
-  with.options.push_back("devmem-model.drop=1");
+  with.options.emplace_back("devmem-model.drop=1");
   with.pressure_percent = 50;
   with.relief_percent = 40;
   Group group = open(with);

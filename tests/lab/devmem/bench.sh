@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # devmem-tcp against the smallest loop for the same job, pairs in turn in one boot: throughput and the
 # receiving thread's CPU. Not a test: figures want a quiet machine.
-# usage: bench.sh NIC_TOOL BENCH_FOLDER [PAIRS [BYTES [MTU]]]
+# usage: bench.sh NIC_TOOL BENCH_FOLDER [PAIRS [BYTES [MTU [OPTION...]]]]   OPTION: of bench_receive
 # shellcheck source-path=SCRIPTDIR/../nic source=../nic/lib.sh
 . "$(dirname "$0")/../nic/lib.sh"
-programs=$2 pairs=${3:-20} bytes=${4:-268435456} mtu=${5:-4148}
+programs=$2 pairs=${3:-20} bytes=${4:-268435456} mtu=${5:-4148} options=("${@:6}")
 load queues=4 mtu="$mtu"
 ethtool -X lf0 equal 2
 "$tool" hds lf0 on
@@ -40,7 +40,7 @@ one() {  # one NAME COMMAND...: prints "NAME MB/s CPU-ms/GB"
 
 for ((i = 0; i < pairs; i++)); do
   one loop "$programs/bench_loop_devmem" interface=lf0 queue=3
-  one landfall "$programs/bench_receive" devmem=lf0 queue=3
+  one landfall "$programs/bench_receive" devmem=lf0 queue=3 "${options[@]}"
 done | tee "$work/all"
 # Ratios of the pairs, their median and its 95 % interval by order statistics.
 awk '$1 == "loop" { t = $2; c = $3 } $1 == "landfall" { print $2 / t, $3 / c }' "$work/all" >"$work/ratios"
