@@ -161,5 +161,39 @@ TEST_F(SdkBinding, NamesTheMissingCapability) {
   EXPECT_EQ(status, 0);
 }
 
+// Goal: memory is bound for sending without the capability, beside a binding for receiving; what
+// cannot be is refused by name.
+TEST_F(SdkBinding, BindsForSending) {
+  const auto reason_of = [this](std::uint32_t index, int fd) {
+    const auto bound = nic_->bind_tx({index, fd});
+    return bound ? ReasonCode::none : bound.error().reason();
+  };
+  if (!has_threshold_) {
+    EXPECT_EQ(reason_of(index_, memory_.fd.get()), ReasonCode::kernel_too_old);
+    return;
+  }
+  const auto receiving = Binding::open(*nic_, request());
+  ASSERT_TRUE(receiving) << receiving.error().describe();
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct none[2]{};
+    ::syscall(SYS_capset, &header, none);
+    const auto first = nic_->bind_tx({index_, memory_.fd.get()});
+    const auto second = nic_->bind_tx({index_, memory_.fd.get()});
+    ::_exit(first && second && first->dmabuf_id != second->dmabuf_id ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  test::FdCensus fds;
+  EXPECT_EQ(reason_of(::if_nametoindex("lo"), memory_.fd.get()), ReasonCode::no_netmem_tx);
+  EXPECT_EQ(reason_of(1u << 20, memory_.fd.get()), ReasonCode::interface_unknown);
+  EXPECT_EQ(reason_of(index_, memory_.memfd.get()), ReasonCode::not_a_dmabuf);
+  EXPECT_EQ(reason_of(index_, -1), ReasonCode::not_a_dmabuf);
+  EXPECT_EQ(fds.leaked(), 0);
+}
+
 }  // namespace
 }  // namespace landfall::nic::lab
