@@ -78,9 +78,11 @@ landfall_errc Queue::open(const landfall_queue_spec& spec, landfall_why* why) {
 }
 
 Queue::~Queue() {
-  while (newest_ != nullptr) {
-    if (newest_->socket) returns_->leave(*newest_);
-    destroy(*newest_);
+  for (Flow* flow = newest_; flow != nullptr;) {
+    Flow* const older = flow->older;
+    if (flow->socket) returns_->leave(*flow);
+    destroy(*flow);
+    flow = older;
   }
 }
 
