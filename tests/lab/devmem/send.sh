@@ -101,13 +101,15 @@ done
 kill "$sink"
 
 echo "-- processor time of the sender for 32 MiB"
-peer timeout 600 socat -u TCP-LISTEN:6007,fork,reuseaddr OPEN:/dev/null &
+ip netns exec peer timeout 600 socat -u TCP-LISTEN:6007,fork,reuseaddr OPEN:/dev/null &
+sink=$!
 until peer ss -ltn | grep -q :6007; do sleep 0.05; done
 TIMEFORMAT='%U %S'
 for method in copy zerocopy devmem; do
   { time "$landfall" send data --raw --memory udmabuf --method $method --to "$there:6007" >/dev/null 2>&1; } 2>cost
   echo "$method: $(awk 'END { print int(($1 + $2) * 1000) }' cost) ms"
 done
+kill "$sink"
 
 echo "-- killed under traffic"
 for i in 1 2 3 4 5; do
