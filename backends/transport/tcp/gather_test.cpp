@@ -127,6 +127,29 @@ TEST_P(Gather, ACrowdDoesNotKeepItsLastOneWaiting) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds{10});
 }
 
+// Goal: when a crowd has left, the thread sleeps again instead of asking for nothing over and over.
+TEST_P(Gather, ACrowdThatHasLeftLetsTheThreadSleep) {
+  OPEN_OR_SKIP(core, {.region_bytes = 16u << 20});
+  for (int i = 0; i < 24; ++i) core.add().to_send = 1u << 20;
+  ASSERT_TRUE(core.run_until([&] {
+    return std::all_of(core.streams.begin(), core.streams.end(),
+                       [](const auto& stream) { return stream->got == stream->to_send; });
+  }));
+  for (auto& stream : core.streams) core.ops().flow_close(core.queue(), stream->flow, 0);
+  ASSERT_TRUE(core.run_until([&] {
+    return std::all_of(core.streams.begin(), core.streams.end(),
+                       [](const auto& stream) { return stream->closed == 1; });
+  }));
+  bool slept = false;
+  for (int i = 0; i < 1000 && !slept; ++i) {
+    const auto begin = std::chrono::steady_clock::now();
+    core.sleep_once(std::chrono::milliseconds{50});
+    slept = std::chrono::steady_clock::now() - begin > std::chrono::milliseconds{40};
+    core.poll_once();
+  }
+  EXPECT_TRUE(slept);
+}
+
 // Goal: without a timer there is no gathering, and nothing is lost.
 TEST_P(Gather, IsLeftOffWithoutATimer) {
   OPEN_OR_SKIP(core, {.fault = [](const char* site) {

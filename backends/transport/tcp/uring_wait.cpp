@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "tcp/uring_queue.hpp"
 
@@ -87,7 +88,9 @@ landfall_errc UringQueue::wait(int control_fd, std::uint64_t timeout_ns,
     }
   }
   int code = -ETIME;
-  if (in_crowd_ && timeout_ns > kTickNs && !is_starving()) {
+  // Of a crowd that closes its flows no one may be left.
+  const bool crowd = in_crowd_ && recent_.size() >= kCrowdFlows;
+  if (crowd && timeout_ns > kTickNs && !is_starving()) {
     code = wait_in_crowd();
     if (timeout_ns != UINT64_MAX) timeout_ns -= kTickNs;
   }
