@@ -65,15 +65,7 @@ landfall_errc landfall_group_open(const landfall_context_t* context,
 
 landfall_errc landfall_group_close(landfall_group_t** group, landfall_region_t** ret_region,
                                    landfall_error_t* reterr_error) noexcept {
-  constexpr const char* kOp = "landfall_group_close";
-  return guarded(kOp, reterr_error, [&]() -> landfall_errc {
-    if (group == nullptr || *group == nullptr) return misuse(reterr_error, kOp, "NULL argument");
-    auto region = (*group)->group.close();
-    if (!region) return report(reterr_error, region.error());
-    delete std::exchange(*group, nullptr);
-    if (ret_region != nullptr) *ret_region = new landfall_region_handle{std::move(*region)};
-    return LANDFALL_ERRC_ok;
-  });
+  return close_owner("landfall_group_close", group, ret_region, reterr_error);
 }
 
 void landfall_group_free(landfall_group_t* group) noexcept {

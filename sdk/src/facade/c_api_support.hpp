@@ -172,6 +172,20 @@ landfall_errc guarded(const char* op, landfall_error_t* to, Body&& body) noexcep
   }
 }
 
+/// Closes what owns a Region; that goes back to whoever asks for it.
+template <class Handle>
+landfall_errc close_owner(const char* op, Handle** owner, landfall_region_t** ret_region,
+                          landfall_error_t* reterr_error) noexcept {
+  return guarded(op, reterr_error, [&]() -> landfall_errc {
+    if (owner == nullptr || *owner == nullptr) return misuse(reterr_error, op, "NULL argument");
+    auto region = (*owner)->group.close();
+    if (!region) return report(reterr_error, region.error());
+    delete std::exchange(*owner, nullptr);
+    if (ret_region != nullptr) *ret_region = new landfall_region_handle{std::move(*region)};
+    return LANDFALL_ERRC_ok;
+  });
+}
+
 /// The contract of a struct; nullopt: malformed.
 std::optional<CopyContract> read_contract(const landfall_contract_t* from) noexcept;
 /// False: malformed.

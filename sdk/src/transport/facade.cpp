@@ -1,28 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public classes: each call passes on to its core.
-#include <new>
 #include <utility>
 
 #include "transport/fence_core.hpp"
 #include "transport/group_core.hpp"
+#include "transport/guarded.hpp"
 #include "transport/queue_core.hpp"
 
 namespace landfall {
 
 using detail::GroupCore;
+using detail::guarded;
 using detail::impl;
-
-namespace {
-/// Nothing is thrown at the caller: what can still go wrong inside is that memory runs out.
-template <class Body>
-auto guarded(const char* op, Body&& body) noexcept -> decltype(body()) {
-  try {
-    return body();
-  } catch (const std::bad_alloc&) {
-    return Error{Errc::no_memory, op, ReasonCode::out_of_memory};
-  }
-}
-}  // namespace
 
 // ---- Buffer
 // --------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ Error SenderCore::connection_failed(const char* op, int number) noexcept {
 /// through with it: so this is asked before that is believed. SO_ERROR alone also tells of what
 /// TCP gets over, such as a router that finds no way for a while.
 Result<void> SenderCore::check_connection() noexcept {
-  LANDFALL_CHECK(check());
+  LANDFALL_CHECK(check_whole());
   pollfd state{socket_.get(), 0, 0};
   if (::poll(&state, 1, 0) <= 0 || (state.revents & POLLHUP) == 0) return {};
   tcp_info info{};
@@ -68,7 +68,7 @@ Result<void> SenderCore::check_connection() noexcept {
 }
 
 Result<void> SenderCore::push() {
-  LANDFALL_CHECK(check());
+  LANDFALL_CHECK(check_whole());
   while (unsent_ != next_) {
     LANDFALL_TRY(const Handed handed, hand_over());
     if (handed == Handed::nothing) return {};
@@ -182,7 +182,7 @@ Result<SenderCore::Handed> SenderCore::not_taken(int number, bool direct) {
 }
 
 Result<void> SenderCore::reap() {
-  LANDFALL_CHECK(check());
+  LANDFALL_CHECK(check_whole());
   bool any = false;
   for (SendNotice notice; next_call_ != oldest_call_;) {
     errno = group_->context().fault("recvmsg");

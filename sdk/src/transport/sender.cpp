@@ -2,26 +2,18 @@
 // The public classes of sending: each call passes on to its core.
 #include "landfall/transport/sender.hpp"
 
-#include <new>
 #include <utility>
 
+#include "transport/guarded.hpp"
 #include "transport/send_group_core.hpp"
 
 namespace landfall {
 
+using detail::guarded;
 using detail::RegionCore;
 using detail::SendGroupCore;
 
 namespace {
-
-template <class Body>
-auto guarded(const char* op, Body&& body) noexcept -> decltype(body()) {
-  try {
-    return body();
-  } catch (const std::bad_alloc&) {
-    return Error{Errc::no_memory, op, ReasonCode::out_of_memory};
-  }
-}
 
 Error gone(const char* op) {
   return Error{Errc::closed, op}.with("the Sender was moved from or detached");

@@ -42,6 +42,10 @@ SenderCore::~SenderCore() {
 Result<void> SenderCore::check() const noexcept {
   if (owner_pid_ != ::getpid())
     return Error{Errc::wrong_process, "Sender", ReasonCode::forked_child};
+  return check_whole();
+}
+
+Result<void> SenderCore::check_whole() const noexcept {
   if (broken_) return *broken_;
   return {};
 }

@@ -68,7 +68,9 @@ class SenderCore {
   Piece& piece(std::uint64_t number) noexcept { return pieces_[number % pieces_.size()]; }
   Call& call(std::uint64_t number) noexcept { return calls_[number % calls_.size()]; }
 
+  /// First in each call from outside: whose process it is costs a system call.
   Result<void> check() const noexcept;
+  Result<void> check_whole() const noexcept;
   Result<void> check_room(const char* op) const;
   Error fail(const Error& error) noexcept;
   Error connection_failed(const char* op, int number) noexcept;
