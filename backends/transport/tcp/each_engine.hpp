@@ -35,11 +35,13 @@ class Tcp : public ::testing::TestWithParam<Way> {
 
 inline const auto kEachEngine = ::testing::Values(
     Way{"engine=recv\n", false}, Way{"engine=recv\n", true}, Way{"engine=io_uring\n", false},
-    Way{"engine=io_uring\n", true}, Way{"engine=io_uring\nbundles=off\ngather=off\n", false});
+    Way{"engine=io_uring\n", true}, Way{"engine=io_uring\nbundles=off\ngather=off\n", false},
+    Way{"engine=io_uring\nturn=16384\n", false});
 
 inline std::string name_of_way(const ::testing::TestParamInfo<Way>& way) {
   std::string name = way.param.options;
   name = name.find("bundles") != std::string::npos    ? "single"
+         : name.find("turn") != std::string::npos     ? "turns"
          : name.find("io_uring") != std::string::npos ? "io_uring"
                                                       : "recv";
   return name + (way.param.use_wait_fd ? "_wait_fd" : "");

@@ -9,6 +9,7 @@ namespace landfall::tcp {
 namespace {
 
 constexpr std::uint32_t kRingSlotsMax = 1024;
+constexpr std::uint64_t kTurnMax = 1u << 30;
 constexpr std::uint64_t kRcvbufMax = 1u << 30;
 
 bool read_engine(std::string_view value, Engine* ret_engine) {
@@ -33,6 +34,8 @@ bool read_one(std::string_view key, std::string_view value, Options* options) {
   if (key == "bundles") return read_switch(value, &options->bundles);
   if (key == "gather") return read_switch(value, &options->gather);
   if (key == "ring") return transport::read_bytes(value, 1, kRingSlotsMax, &options->ring_slots);
+  if (key == "turn")
+    return transport::read_bytes(value, 0, kTurnMax, &options->turn_bytes.emplace());
   if (key == "rcvbuf") return transport::read_bytes(value, 1, kRcvbufMax, &options->rcvbuf_bytes);
   return false;
 }
@@ -41,7 +44,8 @@ bool read_one(std::string_view key, std::string_view value, Options* options) {
 
 landfall_errc read_options(const char* text, Options* ret_options, landfall_why* reterr_why) {
   constexpr auto kKnown =
-      "engine=auto|io_uring|recv, bundles=on|off, gather=on|off, ring=1..1024 or rcvbuf=BYTES";
+      "engine=auto|io_uring|recv, bundles=on|off, gather=on|off, ring=1..1024, turn=BYTES or "
+      "rcvbuf=BYTES";
   static_assert(kRingSlotsMax == 1024);
   return transport::read_options(text, "tcp", kKnown, reterr_why,
                                  [&](std::string_view key, std::string_view value) {

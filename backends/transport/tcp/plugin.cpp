@@ -16,7 +16,7 @@ using namespace landfall::tcp;
 struct Domain {
   const landfall_host* host;
   std::byte* region;
-  Options options;  // engine: which one it is
+  Options options;  // engine: which one it is; turn_bytes: 0 where the kernel has no turns
   std::uint32_t slot_bytes;
 };
 
@@ -33,8 +33,10 @@ landfall_errc choose_engine(const landfall_host* host, Options* options, landfal
   if (options->engine == Engine::recv) return LANDFALL_ERRC_ok;
   landfall_why why{};
   why.struct_size = sizeof why;
-  const landfall_errc code = probe_uring(host, &why);
+  bool has_turns = false;
+  const landfall_errc code = probe_uring(host, &has_turns, &why);
   if (code == LANDFALL_ERRC_ok) {
+    if (!has_turns) options->turn_bytes = 0;
     options->engine = Engine::io_uring;
     return code;
   }

@@ -149,8 +149,9 @@ landfall_errc open_recv_queue(const QueueSetup& setup, std::unique_ptr<Queue>* r
 /// Bytes come by io_uring: multishot receives into provided buffers.
 landfall_errc open_uring_queue(const QueueSetup& setup, std::unique_ptr<Queue>* ret_queue,
                                landfall_why* why);
-/// Can this process use io_uring as open_uring_queue() does? Tries it. Errors: not_supported,
+/// Can this process use io_uring as open_uring_queue() does? Tries it. *ret_turns: a multishot
+/// receive can be told after how many bytes it stands back. Errors: not_supported,
 /// permission_denied, ... with the reason.
-landfall_errc probe_uring(const landfall_host* host, landfall_why* why);
+landfall_errc probe_uring(const landfall_host* host, bool* ret_turns, landfall_why* why);
 
 }  // namespace landfall::tcp

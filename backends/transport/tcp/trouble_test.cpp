@@ -60,14 +60,15 @@ TEST(TcpProbe, SaysWhatItNeedsWithoutMemory) {
 
 TEST(TcpProbe, RefusesOptionsThatItDoesNotKnow) {
   for (const char* text : {"engin=recv\n", "engine=fast\n", "engine\n", "ring=0\n", "ring=2000\n",
-                           "bundles=maybe\n", "gather=30\n", "rcvbuf=many\n", "=\n"}) {
+                           "bundles=maybe\n", "gather=30\n", "rcvbuf=many\n", "turn=\n", "=\n"}) {
     landfall_needs needs{};
     landfall_why why{};
     EXPECT_EQ(probe(text, &needs, &why), LANDFALL_ERRC_invalid_argument) << text;
     EXPECT_EQ(why.code, static_cast<std::uint32_t>(LANDFALL_REASON_option_not_understood));
   }
   for (const char* text :
-       {"", "engine=recv", "engine=recv\nring=16\nbundles=off\ngather=off\nrcvbuf=1MiB\n",
+       {"", "engine=recv",
+        "engine=recv\nring=16\nbundles=off\ngather=off\nrcvbuf=1MiB\nturn=1KiB\n",
         "\n\nengine=auto\n"}) {
     landfall_needs needs{};
     landfall_why why{};

@@ -4,7 +4,7 @@
 
 namespace landfall::tcp {
 
-landfall_errc probe_uring(const landfall_host*, landfall_why* why) {
+landfall_errc probe_uring(const landfall_host*, bool*, landfall_why* why) {
   return authoring::fix(
       why,
       authoring::refuse(why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_io_uring_missing,
@@ -15,7 +15,7 @@ landfall_errc probe_uring(const landfall_host*, landfall_why* why) {
 
 landfall_errc open_uring_queue(const QueueSetup& setup, std::unique_ptr<Queue>*,
                                landfall_why* why) {
-  return probe_uring(setup.host, why);
+  return probe_uring(setup.host, nullptr, why);
 }
 
 }  // namespace landfall::tcp

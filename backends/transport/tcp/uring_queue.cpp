@@ -23,6 +23,11 @@ constexpr std::uint32_t kCompletions = 4096;
 constexpr std::uint32_t kRingBytes = 512u << 10;
 constexpr std::uint32_t kRingSlots = 8;
 constexpr std::uint32_t kRingSlotsMax = 256;
+// Among so many flows one that streams takes no more than this before the others have their turn.
+// More at once is cheaper where they are few; where they are many, windows that the kernel tunes
+// after what is read at once grow beyond the cache (tcp_rcv_space_adjust, net/ipv4/tcp_input.c).
+constexpr std::uint32_t kTurnFlows = 256;
+constexpr std::uint32_t kTurnBytes = 64u << 10;
 __kernel_timespec kTickTime{.tv_sec = 0, .tv_nsec = kTickNs};
 
 }  // namespace
@@ -96,6 +101,12 @@ void UringQueue::provide() noexcept {
   ring_.publish_buffers();
 }
 
+/// After how many bytes a stream that is asked for now stands back; 0: no limit.
+std::uint32_t UringQueue::turn_bytes() const noexcept {
+  const std::uint32_t ours = flow_count() >= kTurnFlows ? kTurnBytes : 0;
+  return setup_.options.turn_bytes.value_or(ours);
+}
+
 /// False: there is no place for a request now.
 bool UringQueue::request_bytes(Flow& flow) {
   if (flow.demand && !set_lowat(flow)) return true;
@@ -104,7 +115,7 @@ bool UringQueue::request_bytes(Flow& flow) {
   const int fd = flow.socket.get();
   std::uint64_t kind = kReceive;
   if (!flow.demand) {
-    io_uring_prep_recv_multishot(sqe, fd, nullptr, 0, 0);
+    io_uring_prep_recv_multishot(sqe, fd, nullptr, turn_bytes(), 0);
     if (bundles_) sqe->ioprio |= IORING_RECVSEND_BUNDLE;
     sqe->flags |= IOSQE_BUFFER_SELECT;
   } else {

@@ -58,6 +58,7 @@ class UringQueue final : public Queue {
   bool is_starving() const noexcept { return !first_.empty() || !starved_.empty(); }
   void prepare();
   void provide() noexcept;
+  std::uint32_t turn_bytes() const noexcept;
   bool request_bytes(Flow& flow);
   bool request_cancel(Flow& flow) noexcept;
   void take_completions();
