@@ -37,7 +37,17 @@ static inline u32 lf_hds_thresh(const struct net_device *dev)
 	return READ_ONCE(dev->cfg->hds_thresh);
 }
 
+static inline bool lf_gro_holds(const struct napi_struct *napi)
+{
+	return napi->gro.bitmask || napi->gro.rx_count;
+}
+
 #else /* 6.12 */
+
+static inline bool lf_gro_holds(const struct napi_struct *napi)
+{
+	return napi->gro_bitmask || napi->rx_count;
+}
 
 #define napi_enable_locked(n)			napi_enable(n)
 #define napi_disable_locked(n)			napi_disable(n)

@@ -177,7 +177,7 @@ struct lf_rxq {
 	struct lf_rx_stats	stats;
 
 	/* Written by senders. */
-	struct sk_buff_head	wire ____cacheline_aligned_in_smp;
+	struct llist_head	wire ____cacheline_aligned_in_smp;	/* the last one first */
 	atomic_t		wire_segs;
 	atomic64_t		overruns;
 	atomic64_t		pauses;
@@ -254,6 +254,7 @@ void *lf_netmem_va(struct device *dev, netmem_ref netmem);
 /* xmit.c */
 void lf_leave_host(struct sk_buff *skb, u64 now);
 netdev_tx_t lf_start_xmit(struct sk_buff *skb, struct net_device *dev);
+void lf_xmit_left(struct lf_rxq *rxq, u16 txq);
 void lf_xmit_done(struct lf_rxq *rxq, struct sk_buff *skb, int budget);
 
 /* queue.c */
@@ -269,6 +270,7 @@ int lf_set_ring(struct lf_port *port, u32 ring);
 int lf_set_channels(struct lf_port *port, unsigned int count);
 
 /* rx.c */
+void lf_take_wire(struct lf_rxq *rxq);
 int lf_poll(struct napi_struct *napi, int budget);
 enum hrtimer_restart lf_rx_timer(struct hrtimer *timer);
 

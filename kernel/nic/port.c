@@ -92,7 +92,7 @@ static int lf_port_alloc(struct lf_port *port)
 
 		rxq->port = port;
 		rxq->idx = i;
-		skb_queue_head_init(&rxq->wire);
+		init_llist_head(&rxq->wire);
 		__skb_queue_head_init(&rxq->arrived);
 		hrtimer_setup(&rxq->timer, lf_rx_timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
 		u64_stats_init(&rxq->stats.sync);

@@ -168,9 +168,8 @@ static void lf_queue_purge(struct lf_rxq *rxq)
 {
 	struct sk_buff *skb;
 
+	lf_take_wire(rxq);
 	while ((skb = __skb_dequeue(&rxq->arrived)))
-		lf_xmit_done(rxq, skb, 0);
-	while ((skb = skb_dequeue(&rxq->wire)))
 		lf_xmit_done(rxq, skb, 0);
 	rxq->src.skb = NULL;
 	atomic_set(&rxq->wire_segs, 0);

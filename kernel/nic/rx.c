@@ -4,11 +4,12 @@
  * does: headers to the linear part, payload to the posted buffers.
  */
 #include <linux/etherdevice.h>
+#include <net/busy_poll.h>
 #include <net/gro.h>
 
 #include "rx.h"
 
-void lf_deliver(struct lf_rxq *rxq, struct sk_buff *skb, u32 hash, bool l4_hash)
+static void lf_complete(struct lf_rxq *rxq, struct sk_buff *skb, u32 hash, bool l4_hash)
 {
 	struct net_device *dev = rxq->port->dev;
 
@@ -16,7 +17,24 @@ void lf_deliver(struct lf_rxq *rxq, struct sk_buff *skb, u32 hash, bool l4_hash)
 	skb_record_rx_queue(skb, rxq->idx);
 	if (dev->features & NETIF_F_RXHASH)
 		skb_set_hash(skb, hash, l4_hash ? PKT_HASH_TYPE_L4 : PKT_HASH_TYPE_L3);
+}
+
+void lf_deliver(struct lf_rxq *rxq, struct sk_buff *skb, u32 hash, bool l4_hash)
+{
+	lf_complete(rxq, skb, hash, l4_hash);
 	napi_gro_receive(&rxq->napi, skb);
+}
+
+/* What is large already: to the stack at once, unless that would overtake what is held for GRO. */
+void lf_deliver_large(struct lf_rxq *rxq, struct sk_buff *skb, u32 hash, bool l4_hash)
+{
+	lf_complete(rxq, skb, hash, l4_hash);
+	if (lf_gro_holds(&rxq->napi)) {
+		napi_gro_receive(&rxq->napi, skb);
+		return;
+	}
+	skb_mark_napi_id(skb, &rxq->napi);
+	netif_receive_skb(skb);
 }
 
 /* A packet with the headers of the segment and room for more in its linear part. */
@@ -197,6 +215,17 @@ static int lf_payload_offset(struct lf_rxq *rxq, u32 hdr_len, u32 payload)
 	return hdr_len + payload <= thresh ? -1 : 0;
 }
 
+/* Segments have left the wire. */
+void lf_take_segs(struct lf_rxq *rxq, u32 count, u32 bytes)
+{
+	atomic_sub(count, &rxq->wire_segs);
+
+	u64_stats_update_begin(&rxq->stats.sync);
+	u64_stats_add(&rxq->stats.count[LF_RX_PACKETS], count);
+	u64_stats_add(&rxq->stats.count[LF_RX_BYTES], bytes);
+	u64_stats_update_end(&rxq->stats.sync);
+}
+
 /* Receives the next segment of a frame, and up to max where they go the same way. */
 static u32 lf_receive(struct lf_rxq *rxq, struct sk_buff *wire, u32 max)
 {
@@ -222,13 +251,7 @@ static u32 lf_receive(struct lf_rxq *rxq, struct sk_buff *wire, u32 max)
 		seg.last = seg.idx * mss + seg.payload == total;
 	}
 	cb->next_seg += seg.count;
-	atomic_sub(seg.count, &rxq->wire_segs);
-
-	u64_stats_update_begin(&rxq->stats.sync);
-	u64_stats_add(&rxq->stats.count[LF_RX_PACKETS], seg.count);
-	u64_stats_add(&rxq->stats.count[LF_RX_BYTES], seg.count * cb->hdr_len + seg.payload);
-	u64_stats_update_end(&rxq->stats.sync);
-
+	lf_take_segs(rxq, seg.count, seg.count * cb->hdr_len + seg.payload);
 	if (!cb->hdr_len) {
 		lf_receive_whole(rxq, wire);
 		return 1;
@@ -248,15 +271,16 @@ static u32 lf_receive(struct lf_rxq *rxq, struct sk_buff *wire, u32 max)
 	return seg.count;
 }
 
-static void lf_take_wire(struct lf_rxq *rxq)
+void lf_take_wire(struct lf_rxq *rxq)
 {
-	unsigned long flags;
+	struct llist_node *node;
+	struct sk_buff *skb, *next;
 
-	if (skb_queue_empty_lockless(&rxq->wire))
+	if (llist_empty(&rxq->wire))
 		return;
-	spin_lock_irqsave(&rxq->wire.lock, flags);
-	skb_queue_splice_tail_init(&rxq->wire, &rxq->arrived);
-	spin_unlock_irqrestore(&rxq->wire.lock, flags);
+	node = llist_reverse_order(llist_del_all(&rxq->wire));
+	llist_for_each_entry_safe(skb, next, node, ll_node)
+		__skb_queue_tail(&rxq->arrived, skb);
 }
 
 static struct sk_buff *lf_next_frame(struct lf_rxq *rxq)
@@ -334,6 +358,11 @@ int lf_poll(struct napi_struct *napi, int budget)
 		due = skb ? lf_segs_due(rxq, skb, &now) : 0;
 		if (!due)
 			break;
+		if (lf_may_pass(rxq, skb, due)) {
+			lf_pass(rxq, skb);
+			work++;
+			continue;
+		}
 		work += lf_receive(rxq, skb, min_t(u32, due, budget - work));
 		if (lf_wire_cb(skb)->next_seg == lf_wire_cb(skb)->segs) {
 			if (rxq->gro.from == skb)

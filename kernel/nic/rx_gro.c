@@ -6,6 +6,17 @@
 
 #include "rx.h"
 
+/* Several segments were received as one packet. */
+void lf_gro_count(struct lf_rxq *rxq, u32 bytes, u32 hdr_len, u32 segs)
+{
+	u64_stats_update_begin(&rxq->stats.sync);
+	u64_stats_inc(&rxq->stats.count[LF_RX_GRO_PACKETS]);
+	u64_stats_add(&rxq->stats.count[LF_RX_GRO_BYTES], bytes);
+	u64_stats_add(&rxq->stats.count[LF_RX_GRO_WIRE_PACKETS], segs);
+	u64_stats_add(&rxq->stats.count[LF_RX_GRO_WIRE_BYTES], bytes + (segs - 1) * hdr_len);
+	u64_stats_update_end(&rxq->stats.sync);
+}
+
 void lf_gro_flush(struct lf_rxq *rxq)
 {
 	struct lf_gro *gro = &rxq->gro;
@@ -26,14 +37,7 @@ void lf_gro_flush(struct lf_rxq *rxq)
 		skb_shinfo(skb)->gso_size = gro->mss;
 		skb_shinfo(skb)->gso_segs = gro->segs;
 		skb_shinfo(skb)->gso_type = cb.l3 == 4 ? SKB_GSO_TCPV4 : SKB_GSO_TCPV6;
-
-		u64_stats_update_begin(&rxq->stats.sync);
-		u64_stats_inc(&rxq->stats.count[LF_RX_GRO_PACKETS]);
-		u64_stats_add(&rxq->stats.count[LF_RX_GRO_BYTES], skb->len);
-		u64_stats_add(&rxq->stats.count[LF_RX_GRO_WIRE_PACKETS], gro->segs);
-		u64_stats_add(&rxq->stats.count[LF_RX_GRO_WIRE_BYTES],
-			      skb->len + (gro->segs - 1) * cb.hdr_len);
-		u64_stats_update_end(&rxq->stats.sync);
+		lf_gro_count(rxq, skb->len, cb.hdr_len, gro->segs);
 	}
 	memset(skb->cb, 0, sizeof(skb->cb));
 	lf_deliver(rxq, skb, cb.hash, cb.l4_hash);

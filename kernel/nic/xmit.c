@@ -112,7 +112,7 @@ static bool lf_arrive(struct lf_port *peer, struct sk_buff *skb, int queue)
 		}
 	}
 	atomic_add(cb->segs, &rxq->wire_segs);
-	skb_queue_tail(&rxq->wire, skb);
+	llist_add(&skb->ll_node, &rxq->wire);
 	napi_schedule(&rxq->napi);
 	return true;
 }
@@ -194,18 +194,13 @@ drop:
 	return NETDEV_TX_OK;
 }
 
-/* The receiver is done with a frame: its descriptor in the sender's TX ring is free again. */
-void lf_xmit_done(struct lf_rxq *rxq, struct sk_buff *skb, int budget)
+/* The receiver has a frame: its descriptor in the sender's TX ring is free again. */
+void lf_xmit_left(struct lf_rxq *rxq, u16 txq)
 {
 	struct lf_slot *slot = rxq->port->slot->peer;
-	u16 txq = lf_wire_cb(skb)->txq;
 	struct netdev_queue *queue;
 	struct lf_port *sender;
 
-	if (budget)
-		napi_consume_skb(skb, budget);
-	else
-		dev_kfree_skb_any(skb);
 	atomic_dec(&slot->tx_inflight[txq]);
 
 	smp_mb__after_atomic();	/* pairs with the one in netif_txq_try_stop() */
@@ -219,4 +214,16 @@ void lf_xmit_done(struct lf_rxq *rxq, struct sk_buff *skb, int budget)
 		}
 	}
 	rcu_read_unlock();
+}
+
+/* It is done with it. */
+void lf_xmit_done(struct lf_rxq *rxq, struct sk_buff *skb, int budget)
+{
+	u16 txq = lf_wire_cb(skb)->txq;
+
+	if (budget)
+		napi_consume_skb(skb, budget);
+	else
+		dev_kfree_skb_any(skb);
+	lf_xmit_left(rxq, txq);
 }
