@@ -30,12 +30,13 @@ class Domain {
   const Options& options() const noexcept { return options_; }
   int lifeline() const noexcept { return lifeline_.get(); }
   std::uint32_t dmabuf_id() const noexcept { return dmabuf_id_; }
-  std::uint32_t page_bytes() const noexcept { return page_bytes_; }
+  std::uint32_t page_bytes() const noexcept { return 1u << page_shift_; }
+  std::uint32_t page_shift() const noexcept { return page_shift_; }
   std::uint64_t region_bytes() const noexcept { return region_bytes_; }
   /// So many pages of one queue's flows may wait to go back. All queues together: an eighth of the
   /// pool, for large returns and hardly less room.
   std::uint64_t held_back_max() const noexcept {
-    return region_bytes_ / page_bytes_ / 8 / queue_count_;
+    return (region_bytes_ >> page_shift_) / 8 / queue_count_;
   }
   /// The queues of the binding, as far as the core knows their numbers.
   const std::vector<std::uint32_t>& napi_ids() const noexcept { return napi_ids_; }
@@ -49,7 +50,7 @@ class Domain {
     const std::uint32_t flows = flows_.load(std::memory_order_relaxed);
     const int halvings = flows == 0 ? 0 : static_cast<int>(std::bit_width(flows - 1));
     return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(
-        window_budget_ >> halvings, kPagesPerFlow * page_bytes_, 1u << 30));
+        window_budget_ >> halvings, kPagesPerFlow << page_shift_, 1u << 30));
   }
   // window.cpp
   /// Lets the kernel fill at most that much for this socket, where it might fill more, or was
@@ -67,7 +68,7 @@ class Domain {
   Options options_;
   Fd lifeline_;
   std::uint32_t dmabuf_id_ = 0;
-  std::uint32_t page_bytes_ = 4096;
+  std::uint32_t page_shift_ = 12;
   std::uint32_t queue_count_ = 1;
   std::uint64_t region_bytes_ = 0;
   std::vector<std::uint32_t> napi_ids_;

@@ -206,7 +206,7 @@ void Queue::take_pieces(Flow& flow, const msghdr& message, std::uint64_t bytes) 
 
 /// There is room in out_: receive() asked for no more pieces than that.
 inline void Queue::take_page(Flow& flow, const DmabufCmsg& piece) noexcept {
-  const std::uint64_t page = piece.frag_offset / domain_.page_bytes();
+  const std::uint64_t page = piece.frag_offset >> domain_.page_shift();
   out_[count_++] =
       landfall_record{.kind = LANDFALL_DATA,
                       .placement = LANDFALL_DIRECT,

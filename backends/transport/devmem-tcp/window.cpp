@@ -51,8 +51,8 @@ bool Domain::limit_window(int fd, std::uint32_t share_bytes, bool limited) const
   tcp_info info{};
   socklen_t length = sizeof info;
   ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length);
-  const std::uint64_t per_page = std::clamp<std::uint64_t>(info.tcpi_rcv_mss, 536, page_bytes_);
-  const int clamp = static_cast<int>(share_bytes / page_bytes_ * per_page);
+  const std::uint64_t per_page = std::clamp<std::uint64_t>(info.tcpi_rcv_mss, 536, page_bytes());
+  const int clamp = static_cast<int>((share_bytes >> page_shift_) * per_page);
   ::setsockopt(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &clamp, sizeof clamp);
   return true;
 }
