@@ -28,7 +28,7 @@ class Binding {
   /// Stands in the control messages of what lands in this memory.
   std::uint32_t dmabuf_id() const noexcept { return bound_.dmabuf_id; }
   /// Stays open as long as the binding. The kernel says nothing on it, not even when the interface
-  /// goes away.
+  /// goes away: see LinkWatch.
   int lifeline() const noexcept { return bound_.lifeline.get(); }
 
  private:

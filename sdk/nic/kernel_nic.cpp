@@ -48,6 +48,9 @@ class KernelNic final : public Nic {
   Result<void> try_queue(std::uint32_t interface_index, std::uint32_t queue_id) override;
   Result<Bound> bind_rx(const BindRequest& request) override;
   Result<Bound> bind_tx(const SendBindRequest& request) override;
+  Result<std::unique_ptr<LinkWatch>> watch(std::uint32_t interface_index) override {
+    return watch_link(interface_index, host_);
+  }
   Result<RuleTable> rule_table(std::uint32_t interface_index) override;
   Result<std::vector<Rule>> rules(std::uint32_t interface_index) override;
   Result<std::optional<Rule>> rule_at(std::uint32_t interface_index,

@@ -11,6 +11,7 @@
 
 #include "landfall/abi/backend.h"
 #include "landfall/base/fd.hpp"
+#include "nic/link_watch.hpp"
 #include "nic/state.hpp"
 
 namespace landfall::nic {
@@ -79,6 +80,9 @@ class Nic {
   /// dmabuf_unreachable; not_found - interface_unknown; invalid_argument - not_a_dmabuf,
   /// dmabuf_not_aligned; no_memory.
   virtual Result<Bound> bind_tx(const SendBindRequest& request) = 0;
+
+  /// Tells when the interface goes. Errors: limit_reached, io.
+  virtual Result<std::unique_ptr<LinkWatch>> watch(std::uint32_t interface_index) = 0;
 
   virtual Result<RuleTable> rule_table(std::uint32_t interface_index) = 0;
   virtual Result<std::vector<Rule>> rules(std::uint32_t interface_index) = 0;

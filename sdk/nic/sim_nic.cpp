@@ -24,6 +24,20 @@ std::uint64_t inode_of(int fd) {
   return ::fstat(fd, &st) == 0 ? static_cast<std::uint64_t>(st.st_ino) : 0;
 }
 
+/// Readable, and gone, once the other end is closed.
+class SimLinkWatch final : public LinkWatch {
+ public:
+  explicit SimLinkWatch(Fd fd) : fd_{std::move(fd)} {}
+  int fd() const noexcept override { return fd_.get(); }
+  bool gone() const noexcept override {
+    pollfd at{fd_.get(), POLLIN, 0};
+    return ::poll(&at, 1, 0) > 0;
+  }
+
+ private:
+  Fd fd_;
+};
+
 Error no_interface(const char* what) {
   return read_refused(what, {ENODEV, "", 0}, "");
 }
@@ -229,6 +243,20 @@ Result<void> SimNic::try_queue(std::uint32_t interface_index, std::uint32_t queu
   const auto bound = bind_rx({interface_index, queues, -1, 0});
   if (bound || bound.error().native() == EBADF) return {};
   return bound.error();
+}
+
+void SimNic::remove(std::uint32_t index) {
+  interfaces_.erase(index);
+  watched_.erase(index);
+}
+
+Result<std::unique_ptr<LinkWatch>> SimNic::watch(std::uint32_t interface_index) {
+  if (const int number = injected()) return os_error("watch", ReasonCode::none, number);
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+    return os_error("socketpair");
+  watched_[interface_index].emplace_back(ends[1]);
+  return std::unique_ptr<LinkWatch>{std::make_unique<SimLinkWatch>(Fd{ends[0]})};
 }
 
 Result<RuleTable> SimNic::rule_table(std::uint32_t interface_index) {

@@ -42,7 +42,8 @@ class SimNic final : public Nic {
   /// An interface that is ready for device memory: header split on, the last of its queues outside
   /// the RSS table. The reference is good as long as the SimNic.
   SimInterface& add(std::uint32_t index, const std::string& name, std::uint32_t queues);
-  void remove(std::uint32_t index) { interfaces_.erase(index); }
+  /// It goes, and who watches it is told.
+  void remove(std::uint32_t index);
   SimInterface& at(std::uint32_t index) { return interfaces_.at(index); }
   /// How the kernel takes the memory behind this descriptor.
   void describe_memory(int dmabuf_fd, SimMemory memory);
@@ -60,6 +61,7 @@ class SimNic final : public Nic {
   Result<void> try_queue(std::uint32_t interface_index, std::uint32_t queue_id) override;
   Result<Bound> bind_rx(const BindRequest& request) override;
   Result<Bound> bind_tx(const SendBindRequest& request) override;
+  Result<std::unique_ptr<LinkWatch>> watch(std::uint32_t interface_index) override;
   Result<RuleTable> rule_table(std::uint32_t interface_index) override;
   Result<std::vector<Rule>> rules(std::uint32_t interface_index) override;
   Result<std::optional<Rule>> rule_at(std::uint32_t interface_index,
@@ -96,6 +98,7 @@ class SimNic final : public Nic {
   std::uint32_t next_id_ = 1, calls_ = 0;
   std::uint32_t fail_at_ = ~0u;
   int fail_number_ = 0;
+  std::map<std::uint32_t, std::vector<Fd>> watched_;  // the other ends of their watches
   std::function<void()> event_;
   bool event_due_ = false;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/devmem_model.hpp"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -73,6 +74,7 @@ landfall_errc domain_open(const landfall_domain_spec* spec, landfall_domain** re
       return refuse_os(why, "bind_rx", LANDFALL_REASON_none, injected);
     if (domain->options.grant != 0 && (spec->grant_fd < 0 || spec->grant_dmabuf_id == 0))
       return refuse(why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_no_grant);
+    if (spec->grant_fd >= 0) domain->lifeline.reset(::fcntl(spec->grant_fd, F_DUPFD_CLOEXEC, 0));
     std::span<std::byte> bytes = bytes_of(*spec->region);
     if (domain->options.dmabuf != 0) {
       void* view = ::mmap(nullptr, spec->region->size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -106,6 +108,12 @@ landfall_errc queue_open(landfall_domain* domain, const landfall_queue_spec* spe
     event.events = EPOLLIN;
     if (::epoll_ctl(queue->epoll_fd, EPOLL_CTL_ADD, queue->event_fd, &event) != 0)
       return refuse_os(why, "epoll_ctl", LANDFALL_REASON_event_fd_failed, errno);
+    if (own(domain)->lifeline) {
+      event.events = EPOLLRDHUP | EPOLLET;
+      event.data.ptr = own(domain);
+      if (::epoll_ctl(queue->epoll_fd, EPOLL_CTL_ADD, own(domain)->lifeline.get(), &event) != 0)
+        return refuse_os(why, "epoll_ctl", LANDFALL_REASON_event_fd_failed, errno);
+    }
     const std::lock_guard lock{own(domain)->mutex};
     own(domain)->queues.push_back(queue.get());
     *ret_queue = reinterpret_cast<landfall_queue*>(queue.release());

@@ -34,7 +34,12 @@ void Queue::collect() {
   std::array<epoll_event, 64> events;
   const int count = ::epoll_wait(epoll_fd, events.data(), events.size(), 0);
   for (int i = 0; i < count; ++i) {
-    Flow* flow = static_cast<Flow*>(events[static_cast<std::size_t>(i)].data.ptr);
+    void* const whose = events[static_cast<std::size_t>(i)].data.ptr;
+    if (whose == &domain) {
+      domain.revoked = true;
+      continue;
+    }
+    Flow* flow = static_cast<Flow*>(whose);
     if (flow == nullptr) {
       std::uint64_t value = 0;
       [[maybe_unused]] const ssize_t drained = ::read(event_fd, &value, sizeof value);

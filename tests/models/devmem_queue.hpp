@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "landfall/abi/transport_authoring.hpp"
+#include "landfall/base/fd.hpp"
 #include "models/devmem_kernel.hpp"
 
 namespace landfall::test::devmem {
@@ -23,6 +24,7 @@ struct Domain {
   const landfall_host* host = nullptr;
   std::span<std::byte> mapping;  // of the dma-buf
   std::unique_ptr<DevmemPool> pool;
+  Fd lifeline;  // of the grant; it hangs up: revoked
   std::atomic<bool> revoked{false};
   std::mutex mutex;  // guards queues
   std::vector<Queue*> queues;

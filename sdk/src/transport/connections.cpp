@@ -49,6 +49,8 @@ void QueueCore::on_watch(Watch& watch) {
     }
     case Watch::Kind::transport:
       return;  // its poll sees for itself
+    case Watch::Kind::interface:
+      return setup_.group->look_at_interface();
     case Watch::Kind::listener:
       return accept_from(static_cast<Listener&>(watch));
     case Watch::Kind::connecting:

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport/grant.hpp"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <string>
 
@@ -50,8 +52,16 @@ Result<Grant> Grant::make(const ContextCore& context, const Request& request) {
                                                          .dmabuf_fd = request.dmabuf_fd,
                                                          .rx_page_bytes = request.rx_page_bytes},
                                                         request.backing));
+  LANDFALL_TRY(std::unique_ptr<nic::LinkWatch> watch, nic->watch(request.interface_index));
   Grant grant{std::move(binding), nic::Steering::open(nic, request.interface_index),
-              std::move(queue_ids), request.rx_page_bytes};
+              std::move(watch), std::move(queue_ids), request.rx_page_bytes};
+  if (const int number = context.fault("socketpair"); number != 0)
+    return os_error("socketpair", ReasonCode::event_fd_failed, number);
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+    return os_error("socketpair", ReasonCode::event_fd_failed);
+  grant.lifeline_.reset(ends[0]);
+  grant.lifeline_end_.reset(ends[1]);
   // Without their numbers a transport learns them from what comes.
   if (Result<nic::NicState> state = nic->read(request.interface_index); state) {
     for (const std::uint32_t id : grant.queue_ids_) {
@@ -74,10 +84,14 @@ Result<nic::Steered> Grant::steer(int socket_fd, std::size_t index, const sockad
   return steered;
 }
 
+void Grant::look() const noexcept {
+  if (watch_->gone()) ::shutdown(lifeline_end_.get(), SHUT_RDWR);
+}
+
 void Grant::describe(landfall_domain_spec& spec) const noexcept {
   spec.queue_ids = queue_ids_.data();
   spec.queue_count = static_cast<std::uint32_t>(queue_ids_.size());
-  spec.grant_fd = binding_.lifeline();
+  spec.grant_fd = lifeline_.get();
   spec.grant_dmabuf_id = binding_.dmabuf_id();
   spec.rx_page_bytes = rx_page_bytes_;
   spec.queue_napi_ids = napi_ids_.empty() ? nullptr : napi_ids_.data();

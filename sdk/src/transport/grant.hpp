@@ -34,20 +34,30 @@ class Grant {
   Result<nic::Steered> steer(int socket_fd, std::size_t index,
                              const sockaddr* remote = nullptr) const;
 
+  /// For those who sleep: readable when look() may have something new.
+  int watch_fd() const noexcept { return watch_->fd(); }
+  /// Has the interface gone? Then the lifeline hangs up, which transports tell as `revoked`.
+  void look() const noexcept;
+
   /// Tests put another one in its place.
   using OpenNic = Result<std::shared_ptr<nic::Nic>> (*)(const landfall_host*);
   static OpenNic open_nic;
 
  private:
   Grant(nic::Binding binding, std::unique_ptr<nic::Steering> steering,
-        std::vector<std::uint32_t> queue_ids, std::uint32_t rx_page_bytes)
+        std::unique_ptr<nic::LinkWatch> watch, std::vector<std::uint32_t> queue_ids,
+        std::uint32_t rx_page_bytes)
       : binding_{std::move(binding)},
         steering_{std::move(steering)},
+        watch_{std::move(watch)},
         queue_ids_{std::move(queue_ids)},
         rx_page_bytes_{rx_page_bytes} {}
 
   nic::Binding binding_;
   std::unique_ptr<nic::Steering> steering_;
+  std::unique_ptr<nic::LinkWatch> watch_;
+  // The transports' lifeline, and our end of it: the binding's own never hangs up.
+  Fd lifeline_, lifeline_end_;
   std::vector<std::uint32_t> queue_ids_, napi_ids_;  // napi_ids_ empty: not known
   std::uint32_t rx_page_bytes_;
 };

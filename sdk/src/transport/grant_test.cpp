@@ -228,6 +228,18 @@ TEST_F(Grants, RefusalsReachTheDecision) {
   EXPECT_EQ(g_nic->bindings(), 1u);
 }
 
+// Nothing else says so, neither the binding nor the sockets.
+TEST_F(Grants, AnInterfaceThatGoesIsARevokedBinding) {
+  Group group = open(options());
+  std::vector<Completion> batch(8);
+  test::SocketPair pair = tcp_pair();
+  ASSERT_TRUE(group[0].attach(pair.ours));
+  ASSERT_TRUE(group[0].poll(batch));
+  g_nic->remove(1);
+  EXPECT_TRUE(until(group[0], batch,
+                    [](Completion& one) { return one.kind == Completion::Kind::revoked; }));
+}
+
 // The kernel would hand each of its pages out twice.
 TEST_F(Grants, AMemoryIsBoundOnce) {
   Region region = allocate();

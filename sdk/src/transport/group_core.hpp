@@ -40,6 +40,11 @@ class GroupCore {
   Result<nic::Steered> steer(int socket_fd, std::size_t index, const sockaddr* remote = nullptr) {
     return grant_ && steers_ ? grant_->steer(socket_fd, index, remote) : nic::Steered{};
   }
+  /// Readable when the interface may have gone; -1: nobody would say so.
+  int interface_fd() const noexcept { return grant_ ? grant_->watch_fd() : -1; }
+  void look_at_interface() const noexcept {
+    if (grant_) grant_->look();
+  }
   bool steers() const noexcept { return grant_ && steers_; }
 
   /// For queues: who gets the next flow of a transport's own listener.

@@ -51,6 +51,10 @@ Result<std::unique_ptr<QueueCore>> QueueCore::make(const QueueSetup& setup) {
   core->reserve_fd_.reset(::eventfd(0, EFD_CLOEXEC));
   if (!core->reserve_fd_) return os_error("eventfd", ReasonCode::event_fd_failed);
   LANDFALL_CHECK(core->watch_fd(core->wake_fd_.get(), EPOLLIN, core->wake_watch_));
+  if (const int fd = setup.group->interface_fd(); fd >= 0) {
+    LANDFALL_CHECK(core->watch_fd(fd, EPOLLIN | EPOLLET, core->interface_watch_));
+    core->watches_interface_ = true;
+  }
   return core;
 }
 
@@ -95,7 +99,7 @@ Result<std::size_t> QueueCore::poll(std::span<Completion> out, bool sleeps_next)
       const bool control_waits =
           listener_count_.load(std::memory_order_relaxed) != 0 || connecting_ != 0;
       const bool look = was_armed || inbox_waits_.load(std::memory_order_acquire) ||
-                        (control_waits && (++polls_ % 16) == 0);
+                        ((control_waits || watches_interface_) && (++polls_ % 16) == 0);
       if (look) control(0);
       Result<void> taken = take_records();
       if (!taken) poll_error_ = taken.error();

@@ -260,6 +260,8 @@ class QueueCore {
   Fd wake_fd_, reserve_fd_;
   Watch wake_watch_{Watch::Kind::wake};
   Watch transport_watch_{Watch::Kind::transport};
+  Watch interface_watch_{Watch::Kind::interface};
+  bool watches_interface_ = false;
   bool listeners_paused_ = false;
   std::mutex mutex_;  // guards listeners_, inbox_, listen_options_
   std::vector<std::unique_ptr<Listener>> listeners_;

@@ -15,7 +15,7 @@ struct FlowImpl;
 
 /// What an epoll event of a Receiver points at.
 struct Watch {
-  enum class Kind : std::uint8_t { wake, transport, listener, connecting };
+  enum class Kind : std::uint8_t { wake, transport, interface, listener, connecting };
   Kind kind;
 };
 

@@ -47,6 +47,9 @@ class KilledAfterInsertion final : public Nic {
   Result<Bound> bind_tx(const SendBindRequest& request) override {
     return kernel_->bind_tx(request);
   }
+  Result<std::unique_ptr<LinkWatch>> watch(std::uint32_t index) override {
+    return kernel_->watch(index);
+  }
   Result<RuleTable> rule_table(std::uint32_t index) override { return kernel_->rule_table(index); }
   Result<std::vector<Rule>> rules(std::uint32_t index) override { return kernel_->rules(index); }
   Result<std::optional<Rule>> rule_at(std::uint32_t index, std::uint32_t location) override {
