@@ -88,6 +88,7 @@ Json json_of(const InterfaceUse& interface) {
   json["usable"] = std::ranges::any_of(
       interface.queues, [&](const QueueUse& queue) { return interface.usable(queue); });
   json["reasons"] = json_of(interface.reasons);
+  json["sends"] = {{"usable", interface.sending.empty()}, {"reasons", json_of(interface.sending)}};
   json["queues"] = Json::array();
   for (const QueueUse& queue : interface.queues) {
     Json row{{"id", queue.queue_id}};
@@ -99,6 +100,18 @@ Json json_of(const InterfaceUse& interface) {
     json["queues"].push_back(std::move(row));
   }
   return json;
+}
+
+Check sending_check_of(const InterfaceUse& interface) {
+  Check check{.name = "nic " + interface.state.name + ", sending"};
+  check.finding = "it can send from a dma-buf";
+  if (interface.sending.empty()) return check;
+  const Reason& why = interface.sending.front();
+  check.status = Status::warn;
+  check.finding = why.text;
+  check.fix = why.fix;
+  check.reason = why.code;
+  return check;
 }
 
 Check check_of(const InterfaceUse& interface) {
@@ -156,18 +169,21 @@ void add_interfaces(Json& json, const Interfaces& interfaces) {
 }
 
 std::string text_of(const Interfaces& interfaces, const Console& console) {
-  std::string text = "\nnetwork interfaces, and the receive queues that can take device memory\n";
+  std::string text = "\nnetwork interfaces, and what of them can use device memory\n";
   for (const InterfaceUse& interface : interfaces.found) {
     if (interface.state.loopback) continue;
     text += "  " + heading_of(interface) + "\n";
+    const auto add = [&](const std::string& what, const std::vector<Reason>& against) {
+      text += "    " + (against.empty() ? console.good("yes") : console.bad("no ")) + "  " + what +
+              "\n" + lines_of(against);
+    };
     if (!interface.reasons.empty()) {
-      text += "    " + console.bad("no ") + "  all queues\n" + lines_of(interface.reasons);
-      continue;
+      add("all queues", interface.reasons);
+    } else {
+      for (const QueueRange& range : ranges_of(interface.queues))
+        add(name_of(range), *range.reasons);
     }
-    for (const QueueRange& range : ranges_of(interface.queues)) {
-      text += "    " + (range.reasons->empty() ? console.good("yes") : console.bad("no ")) + "  " +
-              name_of(range) + "\n" + lines_of(*range.reasons);
-    }
+    add("sending from a dma-buf", interface.sending);
   }
   return text + lines_of(interfaces.reasons);
 }
@@ -176,8 +192,11 @@ std::vector<Check> check_interfaces(const Interfaces& interfaces) {
   std::vector<Check> checks;
   for (const Reason& reason : interfaces.reasons)
     checks.push_back({"nic", Status::warn, reason.text, reason.fix, reason.code});
-  for (const InterfaceUse& interface : interfaces.found)
-    if (!interface.state.bus.empty()) checks.push_back(check_of(interface));
+  for (const InterfaceUse& interface : interfaces.found) {
+    if (interface.state.bus.empty()) continue;
+    checks.push_back(check_of(interface));
+    checks.push_back(sending_check_of(interface));
+  }
   if (checks.empty())
     checks.push_back({"nic", Status::warn, "no interface here has a device", "ip link",
                       ReasonCode::no_memory_provider});

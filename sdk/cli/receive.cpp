@@ -55,6 +55,7 @@ class Loop {
   std::map<std::uint64_t, std::uint32_t> transfers_;  // transfer id -> streams still to come
   std::uint64_t raw_done_ = 0;
   bool framed_done_ = false;
+  bool revoked_ = false;  // nothing more will come
   std::optional<Clock::time_point> began_, ended_;
   Clock::time_point last_shown_{};
   std::uint64_t batches_ = 0;
@@ -147,6 +148,7 @@ void Loop::take(Completion& completion) {
       break;
     case Completion::Kind::revoked:
       note_error(Error{Errc::revoked, "recv", ReasonCode::binding_revoked});
+      revoked_ = true;
       break;
     default:
       break;
@@ -221,7 +223,7 @@ ReceiveOutcome Loop::run() {
         go_on = false;
       }
     }
-    if (!go_on) break;
+    if (!go_on || revoked_) break;
     if (count == 0) {
       if (transfer_is_over()) break;
       go_on = sleep();

@@ -108,6 +108,17 @@ ReasonCode likely_cause(const NicState& state, std::span<const std::uint32_t> qu
   return ReasonCode::none;
 }
 
+namespace {
+
+/// What speaks against the interface turns up before memory is looked at, and this is none.
+std::vector<Reason> sending_reasons(Nic& nic, std::uint32_t interface_index) {
+  const auto bound = nic.bind_tx({interface_index, -1});
+  if (bound || bound.error().native() == EBADF) return {};
+  return {reason_from(bound.error())};
+}
+
+}  // namespace
+
 Result<InterfaceUse> assess(Nic& nic, std::uint32_t interface_index) {
   InterfaceUse use;
   LANDFALL_TRY(use.state, nic.read(interface_index));
@@ -124,6 +135,7 @@ Result<InterfaceUse> assess(Nic& nic, std::uint32_t interface_index) {
   }
   for (std::uint32_t id = 0; is_nic && id < use.state.queue_count(); ++id)
     use.queues.push_back({id, queue_reasons(use.state, id)});
+  use.sending = sending_reasons(nic, interface_index);
   return use;
 }
 

@@ -31,6 +31,8 @@ struct InterfaceUse {
   NicState state;
   std::vector<Reason> reasons;   // of the interface: no queue is usable while there is one
   std::vector<QueueUse> queues;  // all of them
+  std::vector<Reason>
+      sending;  // why it cannot send from a dma-buf; empty: nothing speaks against it
   bool usable(const QueueUse& queue) const noexcept {
     return reasons.empty() && queue.reasons.empty();
   }

@@ -86,6 +86,16 @@ TEST_F(UsableTest, FindsByTrialWhatReadingDoesNotTell) {
   EXPECT_THAT(interface_codes(), ElementsAre(ReasonCode::kernel_too_old));
 }
 
+TEST_F(UsableTest, SendingFromMemoryIsTried) {
+  EXPECT_THAT(use().sending, IsEmpty());
+  nic_.does_dma = false;
+  EXPECT_THAT(codes(use().sending), ElementsAre(ReasonCode::no_netmem_tx));
+  nic_.sends_from_memory = false;
+  EXPECT_THAT(codes(use().sending), ElementsAre(ReasonCode::no_netmem_tx));
+  sim_.kernel_binds_tx = false;
+  EXPECT_THAT(codes(use().sending), ElementsAre(ReasonCode::kernel_too_old));
+}
+
 TEST_F(UsableTest, WhatHasNoSettingsIsNoNic) {
   nic_.state.rings.reset();
   nic_.state.channels.reset();

@@ -8,7 +8,7 @@ landfall=$2
 load queues=4 mtu=4148
 
 # says REASONS USABLE QUEUE3 [PREFIX...]: what info has against lf0, its usable queues, and what it
-# has against queue 3. Compared at the end, all at once: programs start slowly in an emulation.
+# has against queue 3. And: lf0 can send from a dma-buf where the kernel can, loopback cannot. Compared at the end, all at once: programs start slowly in an emulation.
 said=0
 says() {
   echo "$1 $2 $3" >"$work/wanted.$((++said))"
@@ -25,6 +25,11 @@ for n in range(1, int(sys.argv[2]) + 1):
     usable = ",".join(str(q["id"]) for q in nic["queues"] if q["usable"]) or "none"
     got = f"{names(nic['reasons'])} {usable} {names(nic['queues'][3]['reasons'])}"
     wanted = open(f"{sys.argv[1]}/wanted.{n}").read().strip()
+    sends = {i["name"]: names(i["sends"]["reasons"]) for i in info["interfaces"]}
+    old = info["kernel"]["release"].startswith("6.12")
+    if sends["lf0"] != ("kernel_too_old" if old else "none") or (
+        sends["lo"] != ("kernel_too_old" if old else "no_netmem_tx")):
+        sys.exit(f"FAIL: info says of sending: {sends}")
     if got != wanted: sys.exit(f"FAIL: info says of lf0 at look {n}: {got}, not {wanted}")
 END
 }
@@ -44,6 +49,8 @@ $remedy
 says none 3 none
 ethtool -X lf0 equal 2
 doctor "2 of 4 receive queues can take device memory"
+[[ $LANDFALL_LAB_KREL == 6.12* ]] || "$landfall" doctor | grep "nic lf0, sending: .*can send from a dma-buf" >/dev/null ||
+  die "doctor: nothing of sending"
 
 echo "-- a queue that somebody has"
 receiver_start 5001 --devmem lf0 --queue 3
