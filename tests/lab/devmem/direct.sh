@@ -23,6 +23,10 @@ echo "-- Buffers held, so that tokens come back late and pages elsewhere"
 stream 5001 20480000 --devmem lf0 --queue 3 --hold 1500
 expect "direct bytes" "$(value devmem)" -eq 20480000
 
+echo "-- who made the dma-buf has closed it: the binding and the Region hold it"
+stream 5001 20480000 --devmem lf0 --queue 3 --adopted 1
+expect "direct bytes" "$(value devmem)" -eq 20480000
+
 echo "-- packed pages, at the usual MTU"
 ip link set lf0 mtu 1500
 peer ip link set lf1 mtu 1500

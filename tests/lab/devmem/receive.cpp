@@ -3,11 +3,13 @@
 // usage: devmem_receive recv|churn --devmem IFACE --queue N[,N...] [--pool BYTES] [--page BYTES]
 //        [--memory SOURCE] [--flows N] [--hold N] [--steer 0|1] [--option KEY=VALUE]...
 //        [--contract require_direct] [--attach BYTES] [--stall MS] [--phase FILE] [--ports N]
-//        [--warmup BYTES] PORT
+//        [--warmup BYTES] [--adopted 0|1] PORT
 // Prints "ready", takes N connections (1) and prints what came as KEY=VALUE. --hold: so many
 // Buffers are kept before the oldest is dropped. --ports: it listens on so many, from PORT on; each
 // has the next queue. --warmup: after so many bytes the clock starts. churn: it binds and unbinds,
-// for ever.
+// for ever. --adopted: who made the dma-buf has closed it before it is bound. --stall: so long it
+// takes nothing after the first pieces; backlog_...: what it took after that, and by how many
+// calls.
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
@@ -26,6 +28,7 @@
 #include <utility>
 #include <vector>
 
+#include "lab/devmem/calls.hpp"
 #include "lab/nic/stream.hpp"
 #include "landfall/landfall.hpp"
 
@@ -39,6 +42,7 @@ struct Options {
   std::uint32_t flows = 1, ports = 1;
   std::size_t hold = 0;
   int attach_bytes = 0;
+  bool adopted = false;
   std::chrono::milliseconds stall{0};
   std::uint16_t port = 0;
   std::string phase_file;
@@ -63,7 +67,9 @@ class Phase {
 };
 
 struct Totals {
-  unsigned long long bytes = 0, timed = 0, frags = 0, whole = 0, wrong = 0, failed = 0;
+  unsigned long long bytes = 0, timed = 0, frags = 0, whole = 0, wrong = 0, failed = 0, revoked = 0;
+  unsigned long long before_backlog = 0;  // pieces
+  Calls at_backlog, at_last_piece;
 };
 
 int fail(const Error& error) {
@@ -83,6 +89,7 @@ Options read(int argc, char** argv) {
     if (name == "--ports") options.ports = static_cast<std::uint32_t>(std::stoul(value));
     if (name == "--hold") options.hold = std::stoul(value);
     if (name == "--attach") options.attach_bytes = std::stoi(value);
+    if (name == "--adopted") options.adopted = value != "0";
     if (name == "--phase") options.phase_file = value;
     if (name == "--stall") options.stall = std::chrono::milliseconds{std::stoi(value)};
     if (name == "--contract") options.group.contract = {.kind = CopyContract::Kind::require_direct};
@@ -130,9 +137,14 @@ Fd accept_queued(const Options& options) {
 }
 
 Result<Region> allocate(const Context& context, const Options& options) {
-  return Region::allocate(context, {.source = options.memory,
-                                    .size_bytes = options.pool_bytes,
-                                    .page_bytes = options.page_bytes > 4096 ? 2u << 20 : 0});
+  Result<Region> region =
+      Region::allocate(context, {.source = options.memory,
+                                 .size_bytes = options.pool_bytes,
+                                 .page_bytes = options.page_bytes > 4096 ? 2u << 20 : 0});
+  if (!region || !options.adopted) return region;
+  const Result<DmabufRange> range = region->export_dmabuf(0, region->memory().size_bytes());
+  if (!range) return range.error();
+  return Region::allocate(context, {.source = "dmabuf", .adopt = range->fd.get()});
 }
 
 int churn(const Options& options) {
@@ -189,20 +201,31 @@ int run(const Options& options) {
       for (std::size_t k = 0; k < *count; ++k) {
         Completion& one = batch[k];
         if (one.kind == Completion::Kind::failed || one.kind == Completion::Kind::revoked) {
+          const Error error = one.kind == Completion::Kind::failed
+                                  ? one.error
+                                  : Error{Errc::revoked, "receive", one.reason};
           std::fprintf(stderr, "devmem_receive: %s %s\n", name(one.kind).data(),
-                       one.error.describe().c_str());
+                       error.describe().c_str());
           ++totals.failed;
         }
         if (one.kind == Completion::Kind::end_of_stream || one.kind == Completion::Kind::failed) {
           if (one.flow != nullptr) one.flow->close();
           if (one.flow == nullptr) --left;
         }
-        if (one.kind == Completion::Kind::closed) --left;
+        if (one.kind == Completion::Kind::closed && left > 0) --left;
+        if (one.kind == Completion::Kind::revoked) {
+          ++totals.revoked;
+          left = 0;
+        }
         if (one.kind != Completion::Kind::data) continue;
         if (totals.bytes == 0) {
           begin = last = Clock::now();
           std::this_thread::sleep_for(options.stall);
+          for (std::size_t at = k; at < *count; ++at)
+            totals.before_backlog += batch[at].kind == Completion::Kind::data ? 1 : 0;
+          totals.at_backlog = calls_so_far();
         }
+        totals.at_last_piece = calls_so_far();
         const auto now = Clock::now();
         if (totals.timed == 0 && totals.bytes >= options.warmup_bytes) begin = now;
         if (totals.bytes >= options.warmup_bytes) totals.timed += one.buffer.length();
@@ -223,6 +246,7 @@ int run(const Options& options) {
     }
   }
   const std::chrono::duration<double> took = last - begin;
+  const Calls calls = calls_so_far();
   held.clear();
   const Verdict verdict = group->verdict();
   std::printf(
@@ -235,8 +259,13 @@ int run(const Options& options) {
     if (count.bytes != 0)
       std::printf(" %s=%llu", find_reason(count.reason)->name.data(),
                   static_cast<unsigned long long>(count.bytes));
-  std::printf(" seconds=%.3f timed=%llu pause_ms=%.0f\n", took.count(), totals.timed,
-              pause.count() * 1e3);
+  std::printf(" seconds=%.3f timed=%llu pause_ms=%.0f revoked=%llu", took.count(), totals.timed,
+              pause.count() * 1e3, totals.revoked);
+  std::printf(
+      " backlog_pieces=%llu backlog_receives=%llu backlog_returns=%llu\n",
+      totals.frags - totals.before_backlog,
+      static_cast<unsigned long long>(totals.at_last_piece.receives - totals.at_backlog.receives),
+      static_cast<unsigned long long>(calls.returns - totals.at_backlog.returns));
   phase.is("close");
   if (Result<Region> back = group->close(); !back) return fail(back.error());
   return totals.wrong == 0 ? 0 : 1;

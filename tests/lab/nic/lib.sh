@@ -102,3 +102,18 @@ stream() {  # stream PORT BYTES [OPTION...]
   expect "wrong pieces" "$(value wrong)" -eq 0
 }
 value() { sed -nE "s/.*(^| )$1=([^ ]*).*/\2/p" <<<"$result"; }
+
+# nothing_left: within five seconds no binding, rule or page of a receiver is left on lf0, by the
+# program $left; otherwise $state is what is. Page pools look once a second whether their last pages
+# are back. A processor keeps some packets that another one has freed until it receives again
+# (skb_attempt_defer_free).
+nothing_left() {
+  local attempt cpu
+  for ((attempt = 0; attempt < 50; attempt++)); do
+    for cpu in 0 1; do taskset -c $cpu bash -c 'echo >/dev/udp/127.0.0.1/9'; done
+    state=$("$left" lf0)
+    [ "$state" != "bindings=0 rules=0 inflight=0" ] || return 0
+    sleep 0.1
+  done
+  return 1
+}
