@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: whatever a kernel answers to sending without copying, the Sender tells it truly and by
 // name. The kernel is the test; what is sent goes through real sockets.
+#include <gmock/gmock.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #include <deque>
 
@@ -37,7 +39,8 @@ class FakeKernel {
   std::uint64_t taken_max = ~0ull;          // bytes of one call
   int hold_refusal = 0;
   std::uint32_t calls = 0, dmabuf_id = 0;
-  std::uint64_t plain_calls = 0, trials = 0;
+  std::uint64_t plain_calls = 0, trials = 0, asked_most = 0;
+  int plain_flags = 0;  // of the last call that copies
   std::deque<SendNotice> notices;
 
   void complete(std::uint32_t first, std::uint32_t last, bool copied = false) {
@@ -53,6 +56,7 @@ class FakeKernel {
   ssize_t send(int fd, iovec* pieces, std::size_t count, std::uint32_t id, int flags) {
     if ((flags & MSG_ZEROCOPY) == 0) {
       ++plain_calls;
+      plain_flags = flags;
       return detail::kRealSendKernel.send(fd, pieces, count, 0, flags);
     }
     if (!refusals.empty()) {
@@ -74,8 +78,16 @@ class FakeKernel {
       return -1;
     }
     dmabuf_id = id;
-    iovec piece{&memory_[offset_of(pieces[0])], std::min(pieces[0].iov_len, taken_max)};
-    const ssize_t taken = detail::kRealSendKernel.send(fd, &piece, 1, 0, flags & ~MSG_ZEROCOPY);
+    std::vector<iovec> taken_pieces;
+    std::uint64_t asked = 0;
+    for (const iovec& piece : std::span{pieces, count}) {
+      const std::uint64_t length = std::min(piece.iov_len, taken_max - std::min(asked, taken_max));
+      if (length != 0) taken_pieces.push_back({&memory_[offset_of(piece)], length});
+      asked += piece.iov_len;
+    }
+    asked_most = std::max(asked_most, asked);
+    const ssize_t taken = detail::kRealSendKernel.send(fd, taken_pieces.data(), taken_pieces.size(),
+                                                       0, flags & ~MSG_ZEROCOPY);
     if (taken > 0) {
       ++calls;
       ++out;
@@ -359,6 +371,188 @@ TEST_F(SenderOnFakeKernel, LimitsTheCallsThatAreOut) {
   }
   ASSERT_TRUE(sender.finish());
   expect_pattern(peer.take(), kSize);
+}
+
+// Goal: what could not go at once goes later, from where it lies, behind what came before it; in as
+// few calls as may be.
+TEST_F(SenderOnFakeKernel, WhatWaitsKeepsItsPlace) {
+  constexpr std::uint64_t kSize = 2u << 20;
+  Region region = allocate(kSize);
+  FakeKernel kernel{region.memory()};
+  SendGroup group = open(std::move(region), {.methods = {"zerocopy"}});
+  auto [ours, theirs] = tcp_pair();
+  Peer peer{std::move(theirs)};
+  Sender sender = attach(group, ours);
+  std::vector<std::byte> expected;
+  const auto send = [&](std::uint64_t offset, std::uint64_t length, int number) {
+    kernel.refusals = {number};
+    ASSERT_TRUE(sender.send(offset, length));
+    for (std::uint64_t k = offset; k != offset + length; ++k)
+      expected.push_back(test::pattern_at(k));
+  };
+  send(1000, 700, EAGAIN);
+  EXPECT_EQ(sender.sent_bytes(), 0u) << "what was refused is asked for once";
+  send(9000, 700, EAGAIN);
+  send(100, 700, EAGAIN);
+  kernel.taken_max = 1000;  // into the middle of the second one
+  EXPECT_TRUE(poll(sender).empty());
+  EXPECT_EQ(sender.sent_bytes(), 2100u);
+  EXPECT_EQ(kernel.calls, 3u) << "1000, 1000 and 100 bytes";
+  kernel.taken_max = ~0ull;
+  for (int i = 0; i < 40; ++i) send(static_cast<std::uint64_t>(i) * 300, 10, EAGAIN);
+  EXPECT_TRUE(poll(sender).empty());
+  EXPECT_EQ(kernel.calls, 6u) << "sixteen ranges in a call";
+  send(0, kSize, EINTR);
+  while (sender.sent_bytes() != expected.size()) EXPECT_TRUE(poll(sender).empty());
+  EXPECT_EQ(kernel.asked_most, kSendCallBytes);
+  EXPECT_EQ(sender.ranges_out(), 44u);
+  kernel.complete_all();
+  EXPECT_EQ(poll(sender).size(), 44u);
+  ASSERT_TRUE(sender.finish());
+  EXPECT_EQ(peer.take(), expected);
+}
+
+TEST_F(SenderOnFakeKernel, InlineBytesThatWaitAreLimited) {
+  Region region = allocate(4096);
+  FakeKernel kernel{region.memory()};
+  SendGroup group = open(std::move(region));
+  auto [ours, theirs] = tcp_pair();
+  Sender sender = attach(group, ours);
+  ASSERT_TRUE(sender.send_inline(std::vector<std::byte>(kSendInlineBytesMax - 10)));
+  const auto refused = sender.send_inline(std::vector<std::byte>(11));
+  ASSERT_FALSE(refused) << "what waits would be written over";
+  EXPECT_EQ(refused.error().reason(), ReasonCode::ranges_limit);
+  ASSERT_TRUE(sender.send_inline(std::vector<std::byte>(10)));
+  EXPECT_FALSE(sender.send_inline(std::vector<std::byte>(1)));
+  Peer peer{std::move(theirs)};
+  while (sender.sent_bytes() != kSendInlineBytesMax) EXPECT_TRUE(poll(sender).empty());
+  EXPECT_TRUE(poll(sender).empty()) << "inline pieces are not told";
+  EXPECT_TRUE(sender.send_inline(std::vector<std::byte>(kSendInlineBytesMax)));
+  ASSERT_TRUE(sender.finish());
+  drain(sender);
+  EXPECT_EQ(peer.take().size(), 2 * kSendInlineBytesMax);
+}
+
+// Goal: a header is no packet of its own where something follows, and does not wait for anything
+// (MSG_MORE: 200 ms) where nothing does.
+TEST_F(SenderOnFakeKernel, AHeaderGoesWithWhatFollows) {
+  Region region = allocate(4096);
+  FakeKernel kernel{region.memory()};
+  SendGroup group = open(std::move(region));
+  auto [ours, theirs] = tcp_pair();
+  Sender sender = attach(group, ours);
+  ASSERT_TRUE(sender.send_inline(std::vector<std::byte>(10)));
+  EXPECT_EQ(kernel.plain_calls, 0u);
+  EXPECT_TRUE(poll(sender).empty());
+  EXPECT_EQ(kernel.plain_calls, 1u);
+  EXPECT_EQ(kernel.plain_flags & MSG_MORE, 0);
+  ASSERT_TRUE(sender.send_inline(std::vector<std::byte>(10)));
+  ASSERT_TRUE(sender.send(0, 10));
+  EXPECT_EQ(kernel.plain_calls, 2u);
+  EXPECT_NE(kernel.plain_flags & MSG_MORE, 0);
+  ASSERT_TRUE(sender.send_inline(std::vector<std::byte>(10)));
+  ASSERT_TRUE(sender.finish());
+  EXPECT_EQ(kernel.plain_calls, 3u);
+  EXPECT_NE(kernel.plain_flags & MSG_MORE, 0) << "the end follows";
+  EXPECT_EQ(Peer{std::move(theirs)}.take().size(), 40u);
+}
+
+// Goal: a range is copied if a part of it is, and no other is; the method stays as long as anything
+// goes without copying.
+TEST_F(SenderOnFakeKernel, CopiesOfSomeAreNotOfAll) {
+  constexpr std::uint64_t kSize = 4u << 20;
+  Region region = allocate(kSize);
+  FakeKernel kernel{region.memory()};
+  SendGroup group = open(std::move(region));
+  auto [ours, theirs] = tcp_pair();
+  Peer peer{std::move(theirs)};
+  Sender sender = attach(group, ours);
+  kernel.refusals = {EAGAIN};
+  kernel.taken_max = 1000;
+  ASSERT_TRUE(sender.send(0, 500, 0));    // call 0 has these two
+  ASSERT_TRUE(sender.send(500, 500, 1));  //
+  ASSERT_TRUE(sender.send(0, 2000, 2));   // calls 1 and 2
+  ASSERT_TRUE(sender.send(0, 1000, 3));   // call 3
+  kernel.taken_max = ~0ull;
+  EXPECT_TRUE(poll(sender).empty());
+  ASSERT_EQ(kernel.calls, 4u);
+  kernel.complete(1, 2, true);
+  kernel.complete(0, 0);
+  kernel.complete(3, 3);
+  const auto sent = poll(sender);
+  ASSERT_EQ(sent.size(), 4u);
+  for (const Sent& one : sent)
+    EXPECT_EQ(one.placement, one.tag == 2 ? Placement::copied : Placement::direct) << one.tag;
+
+  for (const bool copied : {true, false, true}) {
+    const std::uint64_t end = sender.sent_bytes() + kSize;
+    ASSERT_TRUE(sender.send(0, kSize));
+    while (sender.sent_bytes() != end) EXPECT_TRUE(poll(sender).empty());
+    kernel.complete_all(copied);
+    ASSERT_EQ(poll(sender).size(), 1u);
+  }
+  EXPECT_EQ(kernel.plain_calls, 0u);
+  EXPECT_EQ(sender.verdict()[Placement::direct], 2000u + kSize);
+  EXPECT_EQ(sender.verdict()[Placement::copied], 2000u + 2 * kSize);
+  ASSERT_TRUE(sender.finish());
+  peer.take();
+}
+
+// Goal: what is through is told, also where what comes after it is not.
+TEST_F(SenderOnFakeKernel, TellsWhatWentBeforeAFailure) {
+  Region region = allocate(4096);
+  FakeKernel kernel{region.memory()};
+  SendGroup group = open(std::move(region));
+  auto [ours, theirs] = tcp_pair();
+  Sender sender = attach(group, ours);
+  ASSERT_TRUE(sender.send(0, 1000, 7));
+  kernel.refusals = {EAGAIN, EFAULT};
+  ASSERT_TRUE(sender.send(1000, 1000, 8));
+  kernel.complete_all();
+  const auto sent = poll(sender);
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(sent[0].tag, 7u);
+  std::vector<Sent> out(4);
+  const auto failed = sender.poll(out);
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().reason(), ReasonCode::memory_not_pinnable);
+  EXPECT_EQ(sender.ranges_out(), 1u);
+}
+
+// Goal: of a connection that was reset the kernel says that it is through with everything.
+TEST_F(SenderOnFakeKernel, WhatAResetDroppedIsNotSent) {
+  Region region = allocate(4096);
+  FakeKernel kernel{region.memory()};
+  SendGroup group = open(std::move(region));
+  auto [ours, theirs] = tcp_pair();
+  Sender sender = attach(group, ours);
+  ASSERT_TRUE(sender.send(0, 1000));
+  const linger at_once{1, 0};
+  ::setsockopt(theirs.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  theirs.reset();
+  kernel.complete_all();
+  std::vector<Sent> out(4);
+  const auto failed = sender.poll(out);
+  ASSERT_FALSE(failed) << "told as sent";
+  EXPECT_EQ(failed.error().reason(), ReasonCode::peer_reset);
+  EXPECT_EQ(sender.verdict().total(), 0u);
+}
+
+// Goal: who watches hears of the limit once, not with every call.
+TEST_F(SenderOnFakeKernel, TellsOnceThatTheKernelHoldsAsMuchAsItMay) {
+  std::vector<ReasonCode> told;
+  context_ = std::move(
+      *Context::create({.on_event = [&](const Reason& reason) { told.push_back(reason.code); }}));
+  Region region = allocate(4096);
+  FakeKernel kernel{region.memory()};
+  kernel.calls_max = 1;
+  SendGroup group = open(std::move(region));
+  auto [ours, theirs] = tcp_pair();
+  Sender sender = attach(group, ours);
+  told.clear();
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(sender.send(0, 1000));
+  EXPECT_TRUE(poll(sender).empty());
+  EXPECT_THAT(told, ::testing::ElementsAre(ReasonCode::optmem_limit));
 }
 
 }  // namespace

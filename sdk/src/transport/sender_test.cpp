@@ -148,6 +148,11 @@ TEST_F(SenderTest, RefusesWhatCannotBeSent) {
     EXPECT_EQ(sender.decision().chosen, "copy");
     EXPECT_EQ(candidate(sender.decision(), "zerocopy").reasons.at(0).code,
               ReasonCode::zerocopy_in_use);
+    Fd socket = std::move(*sender.detach());
+    int still_on = 0;
+    socklen_t length = sizeof still_on;
+    ASSERT_EQ(::getsockopt(socket.get(), SOL_SOCKET, SO_ZEROCOPY, &still_on, &length), 0);
+    EXPECT_NE(still_on, 0) << "it is the caller's";
   }
   Region region = allocate(4096);
   EXPECT_EQ(SendGroup::open(*context_, {.methods = {"post"}}, region).error().code(),
