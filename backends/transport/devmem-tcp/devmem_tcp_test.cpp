@@ -38,6 +38,96 @@ TEST(DevmemTcp, TakesABacklogInFewCalls) {
   for (const DmabufToken& range : rig.kernel.last_return) EXPECT_GE(range.token_count, 128u);
 }
 
+// Goal: pages that follow each other in stream, memory and tokens are one extent, which holds all
+// of them and gives all of them back; what does not is not joined.
+TEST(DevmemTcp, JoinsPagesThatFollowEachOther) {
+  Rig rig{{.capacity = 100}};  // calls end in the middle of what could be joined
+  rig.kernel.pages_in_order();
+  Stream& stream = rig.add();
+  stream.keep = true;
+  stream.send_all(rig.kernel, 500 * 4096);
+  EXPECT_TRUE(rig.until([&] { return stream.got == stream.sent; }));
+  std::uint64_t charge = 0;
+  for (const landfall_record& record : stream.held) {
+    charge += record.charge_bytes;
+    EXPECT_LE(record.length, kRunMost * 4096);
+  }
+  EXPECT_EQ(charge, 500u * 4096);
+  EXPECT_LE(stream.held.size(), 500 / kRunMost + 500 / 100 + 2) << "and the ends of calls";
+  EXPECT_EQ(rig.kernel.tokens_out(stream.fd), 500u);
+  rig.back_all(stream);
+  rig.queue.close(stream.flow, false);
+  EXPECT_TRUE(rig.until([&] { return stream.closed == 1; }));
+  EXPECT_EQ(rig.kernel.tokens_out(stream.fd), 0u);
+  EXPECT_EQ(rig.kernel.wrong_tokens, 0u);
+  EXPECT_EQ(rig.kernel.pages_free(), (16u << 20) / 4096);
+}
+
+// Goal: of packets that share a page the first is charged with it, and each has its token.
+TEST(DevmemTcp, JoinsPacketsThatShareAPage) {
+  Rig rig;
+  rig.kernel.pages_in_order();
+  rig.kernel.packs_halves = true;
+  rig.kernel.way = [](std::uint64_t) { return FakeKernel::Packet{.bytes = 2048}; };
+  Stream& stream = rig.add();
+  stream.keep = true;
+  stream.send_all(rig.kernel, 500 * 2048, 8 * 2048);
+  EXPECT_TRUE(rig.until([&] { return stream.got == stream.sent; }));
+  std::uint64_t charge = 0;
+  for (const landfall_record& record : stream.held) charge += record.charge_bytes;
+  EXPECT_EQ(charge, 250u * (4096 + 2048));
+  EXPECT_LE(stream.held.size(), 500 / kRunMost + 500 / 128 + 2);
+  EXPECT_EQ(rig.kernel.tokens_out(stream.fd), 500u);
+  rig.back_all(stream);
+  rig.queue.close(stream.flow, false);
+  EXPECT_TRUE(rig.until([&] { return stream.closed == 1; }));
+  EXPECT_EQ(rig.kernel.wrong_tokens, 0u);
+  EXPECT_EQ(rig.kernel.pages_free(), (16u << 20) / 4096);
+}
+
+TEST(DevmemTcp, JoinsNothingAcrossAGap) {
+  struct {
+    const char* what;
+    FakeKernel::Packet packet;
+  } const rows[] = {{"the rest of a page", {.bytes = 3000}},
+                    {"a packet head", {.linear = 100, .bytes = 4196}}};
+  for (const auto& row : rows) {
+    SCOPED_TRACE(row.what);
+    Rig rig;
+    rig.kernel.pages_in_order();
+    rig.kernel.way = [&](std::uint64_t) { return row.packet; };
+    Stream& stream = rig.add();
+    stream.send_all(rig.kernel, 300ull * row.packet.bytes, 4ull * row.packet.bytes);
+    EXPECT_TRUE(rig.until([&] { return stream.got == stream.sent; }));
+    std::size_t direct = 0;
+    for (const landfall_record& record : stream.seen) direct += record.memory == 0 ? 1 : 0;
+    EXPECT_EQ(direct, 300u);
+  }
+}
+
+// Goal: where tokens are not neighbours (a flow that holds some back), no page goes back by the
+// token of another.
+TEST(DevmemTcp, GivesEachPageBackByItsOwnToken) {
+  Rig rig;
+  std::mt19937 random{11};
+  Stream& stream = rig.add();
+  stream.keep = true;
+  EXPECT_TRUE(rig.until([&] {
+    if (stream.sent < 32u << 20) {
+      rig.kernel.pages_in_order();
+      stream.send(50'000);
+    }
+    std::shuffle(stream.held.begin(), stream.held.end(), random);
+    if (stream.held.size() > 20) rig.back_some(stream, stream.held.size() / 2);
+    return stream.got == stream.sent && stream.sent >= 32u << 20;
+  }));
+  rig.back_all(stream);
+  rig.queue.close(stream.flow, false);
+  EXPECT_TRUE(rig.until([&] { return stream.closed == 1; }));
+  EXPECT_EQ(rig.kernel.wrong_tokens, 0u);
+  EXPECT_EQ(rig.kernel.pages_free(), (16u << 20) / 4096);
+}
+
 TEST(DevmemTcp, NeverTellsOfMoreThanThereIsRoomFor) {
   for (const std::uint32_t capacity : {1u, 2u, 7u}) {
     Rig rig{{.extents_max = 10, .capacity = capacity}};
@@ -206,6 +296,24 @@ TEST(DevmemTcp, KeepsTheSocketUntilTheLastExtentIsBack) {
   }
 }
 
+// Goal: what a dry pool drops wakes nobody, so who sleeps with half of the pool out hears of
+// returns.
+TEST(DevmemTcp, WantsReturnsWhileHalfOfThePoolIsOut) {
+  for (const bool in_order : {false, true}) {
+    Rig rig;
+    if (in_order) rig.kernel.pages_in_order();
+    Stream& stream = rig.add();
+    stream.keep = true;
+    stream.send_all(rig.kernel, 2047 * 4096);
+    EXPECT_TRUE(rig.until([&] { return stream.got == stream.sent; }));
+    EXPECT_EQ(rig.queue.arm(), 0u);
+    EXPECT_TRUE(rig.transfer(stream, 4096));
+    EXPECT_EQ(rig.queue.arm(), std::uint32_t{LANDFALL_ARM_WANTS_RETURNS});
+    rig.back_all(stream);
+    EXPECT_EQ(rig.queue.arm(), 0u);
+  }
+}
+
 TEST(DevmemTcp, GivesBackAtOnceWhenNobodyPollsAnyMore) {
   Rig rig;
   Stream& stream = rig.add();
@@ -305,7 +413,7 @@ TEST(PendingTokens, HoldEachTokenOnceInWhateverOrderTheyCome) {
     std::set<std::uint32_t> in;
     for (const std::uint32_t token : tokens) {
       if (pending.full()) break;
-      pending.add(token);
+      pending.add(token, 1);
       in.insert(token);
     }
     if (round % 3 != 1) {

@@ -15,9 +15,11 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <random>
 #include <set>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "devmem-tcp/kernel.hpp"
@@ -61,6 +63,7 @@ class FakeKernel {
 
   /// How the n-th packet of a socket comes; asked once for each.
   std::function<Packet(std::uint64_t)> way = [](std::uint64_t) { return Packet{}; };
+  bool packs_halves = false;  // two packets of half a page share one
   std::uint32_t napi = 100;
   std::uint32_t pages_per_return = kTokensMax;  // less: a call takes fewer than it was given
   int refuse_returns = 0;                       // so many calls of dontneed end with ENOMEM
@@ -69,6 +72,8 @@ class FakeKernel {
   std::uint64_t wrong_tokens = 0;  // given back that were not out
   std::vector<DmabufToken> last_return;
 
+  /// The next packets come in pages that lie one behind another.
+  void pages_in_order() { std::sort(free_.rbegin(), free_.rend()); }
   std::size_t pages_free() const { return free_.size(); }
   std::size_t tokens_out(int fd) const {
     const auto found = sockets_.find(fd);
@@ -135,9 +140,7 @@ class FakeKernel {
             static_cast<std::uint32_t>(std::min<std::size_t>(bytes.size() - at, page_bytes_));
         std::uint64_t page = 0;
         if (packet.way == Way::split) {
-          page = free_.back();
-          free_.pop_back();
-          users_[page] = 1;
+          page = take_room(here);
           std::memcpy(region_.data() + page, bytes.data() + at, here);
         }
         skb.pieces.push_back({page, here});
@@ -260,7 +263,7 @@ class FakeKernel {
         }
         again ? void(socket.free_tokens.erase(token)) : void(++socket.next_token);
         socket.tokens[token] = ours ? piece.page_offset : kForeign;
-        if (ours) ++users_[piece.page_offset];
+        if (ours) ++users_[page_of(piece.page_offset)];
         skb.done += bytes;
         sent += bytes;
         room -= bytes;
@@ -298,7 +301,21 @@ class FakeKernel {
     return back;
   }
 
-  void release(std::uint64_t page) {
+  std::uint64_t page_of(std::uint64_t offset) const { return offset - offset % page_bytes_; }
+  /// Where the next payload goes.
+  std::uint64_t take_room(std::uint32_t bytes) {
+    if (open_half_ && bytes <= page_bytes_ / 2) return *std::exchange(open_half_, std::nullopt);
+    const std::uint64_t page = free_.back();
+    free_.pop_back();
+    users_[page] = 1;
+    if (packs_halves && bytes <= page_bytes_ / 2) {
+      open_half_ = page + page_bytes_ / 2;
+      ++users_[page];  // the packet that will come there
+    }
+    return page;
+  }
+  void release(std::uint64_t offset) {
+    const std::uint64_t page = page_of(offset);
     if (--users_[page] != 0) return;
     std::memset(region_.data() + page, 0xdb, page_bytes_);  // the NIC's next packet
     free_.push_back(page);
@@ -313,6 +330,7 @@ class FakeKernel {
   const std::span<std::byte> region_;
   const std::uint32_t page_bytes_;
   std::vector<std::uint64_t> free_;
+  std::optional<std::uint64_t> open_half_;
   std::map<std::uint64_t, int> users_;  // of each page: tokens, and the packet until it is read
   std::map<int, Socket> sockets_;
   std::mt19937 random_{20240708};

@@ -180,8 +180,9 @@ void Queue::give_back(std::span<const landfall_return> returns) noexcept {
     const landfall_return& back = returns[i];
     Flow& flow = *authoring::own<Flow>(back.flow);
     if (back.memory == 0) {
-      returns_->add(flow, static_cast<std::uint32_t>(back.token));
-      --pages_out_;
+      const Run run = Run::of(back.token);
+      returns_->add(flow, run.token, run.pieces);
+      pieces_out_ -= run.pieces;
     } else {
       spill_->give_back(static_cast<std::uint32_t>(back.token));
     }

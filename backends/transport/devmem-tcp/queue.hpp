@@ -18,6 +18,15 @@
 
 namespace landfall::devmem {
 
+/// The tokens of an extent: of pieces that lie one behind another, and have neighbours as tokens.
+struct Run {
+  std::uint32_t token, pieces;
+  std::uint64_t packed() const noexcept { return std::uint64_t{pieces} << 32 | token; }
+  static Run of(std::uint64_t packed) noexcept {
+    return {static_cast<std::uint32_t>(packed), static_cast<std::uint32_t>(packed >> 32)};
+  }
+};
+
 /// One Receiver's share of the transport: its flows, the bytes that the kernel says have landed for
 /// them, and the pages that go back.
 ///
@@ -66,7 +75,9 @@ class Queue {
   /// True: try again at once.
   bool after_error(Flow& flow, int number);
   void take_pieces(Flow& flow, const msghdr& message, std::uint64_t bytes);
-  void take_page(Flow& flow, const DmabufCmsg& piece) noexcept;
+  std::uint32_t charge_of(const DmabufCmsg& piece) noexcept;
+  bool prolong(const DmabufCmsg& piece, std::uint32_t charge) noexcept;
+  void take_page(Flow& flow, const DmabufCmsg& piece, std::uint32_t charge) noexcept;
   void take_spilled(Flow& flow, std::uint32_t length, std::uint8_t placement, std::uint32_t code);
   struct Cause {
     std::uint8_t placement;
@@ -104,8 +115,9 @@ class Queue {
   FlowList starved_{Flow::Listed::starved};  // wait for room in the spill
   FlowList done_{Flow::Listed::done};        // CLOSED is to be told
   std::uint32_t extents_out_ = 0;
-  std::uint32_t pages_out_ = 0;
+  std::uint32_t pieces_out_ = 0;          // direct ones
   std::uint64_t last_page_ = UINT64_MAX;  // that the last direct piece lay in
+  landfall_record* run_ = nullptr;        // in out_: the extent that the next piece may prolong
   std::uint32_t polls_ = 0;
   std::uint32_t applied_share_ = 0;
   bool slept_ = false;  // in wait(), and has not polled in vain since

@@ -159,6 +159,7 @@ void Queue::take_pieces(Flow& flow, const msghdr& message, std::uint64_t bytes) 
   const std::byte* const end = at + message.msg_controllen;
   std::uint64_t told = 0, direct = 0;
   bool foreign = false;
+  run_ = nullptr;
   int queued = 1;  // without the word of TCP_INQ: there may be more
   while (static_cast<std::size_t>(end - at) >= sizeof(cmsghdr)) {
     const auto& head = *reinterpret_cast<const cmsghdr*>(at);
@@ -169,15 +170,19 @@ void Queue::take_pieces(Flow& flow, const msghdr& message, std::uint64_t bytes) 
       std::memcpy(&piece, CMSG_DATA(&head), sizeof piece);
       told += piece.frag_size;
       if (head.cmsg_type == kScmLinear) {
+        run_ = nullptr;
         if (!foreign)
           take_spilled(flow, piece.frag_size, LANDFALL_LINEAR,
                        LANDFALL_REASON_linear_in_packet_head);
       } else if (piece.dmabuf_id != domain_.dmabuf_id() || foreign) {
         foreign = true;  // its offset means nothing here, and what follows has a gap before it
-        returns_->add(flow, piece.frag_token);
+        returns_->add(flow, piece.frag_token, 1);
       } else {
         direct += piece.frag_size;
-        take_page(flow, piece);
+        const std::uint32_t charge = charge_of(piece);
+        if (!prolong(piece, charge)) take_page(flow, piece, charge);
+        flow.spec.stream_offset += piece.frag_size;
+        ++pieces_out_;
       }
     } else if (head.cmsg_level == SOL_TCP && head.cmsg_type == TCP_CM_INQ) {
       std::memcpy(&queued, CMSG_DATA(&head), sizeof queued);
@@ -204,30 +209,41 @@ void Queue::take_pieces(Flow& flow, const msghdr& message, std::uint64_t bytes) 
     fail(flow, EBADMSG, LANDFALL_REASON_none);
 }
 
-/// There is room in out_: receive() asked for no more pieces than that.
-inline void Queue::take_page(Flow& flow, const DmabufCmsg& piece) noexcept {
+/// Some NICs put several packets in a page: the first holds it, the others are counted as they are.
+inline std::uint32_t Queue::charge_of(const DmabufCmsg& piece) noexcept {
   const std::uint64_t page = piece.frag_offset >> domain_.page_shift();
-  out_[count_++] =
-      landfall_record{.kind = LANDFALL_DATA,
-                      .placement = LANDFALL_DIRECT,
-                      .memory = 0,
-                      .length = piece.frag_size,
-                      .offset = piece.frag_offset,
-                      .token = piece.frag_token,
-                      .flow_tag = flow.spec.flow_tag,
-                      .stream_offset = flow.spec.stream_offset,
-                      .flow = authoring::handle_of<landfall_flow>(&flow),
-                      .code = 0,
-                      .flags = 0,
-                      .native = 0,
-                      // Some NICs put several packets in a page: the first holds it, the others are
-                      // counted as they are.
-                      .charge_bytes = page == last_page_ ? piece.frag_size : domain_.page_bytes()};
-  last_page_ = page;
-  flow.spec.stream_offset += piece.frag_size;
+  return std::exchange(last_page_, page) == page ? piece.frag_size : domain_.page_bytes();
+}
+
+/// What lies behind the last piece, and has the token behind the last one's: the same extent.
+inline bool Queue::prolong(const DmabufCmsg& piece, std::uint32_t charge) noexcept {
+  if (run_ == nullptr || piece.frag_offset != run_->offset + run_->length) return false;
+  const Run run = Run::of(run_->token);
+  if (piece.frag_token != run.token + run.pieces || run.pieces == kRunMost) return false;
+  run_->length += piece.frag_size;
+  run_->token = Run{run.token, run.pieces + 1}.packed();
+  run_->charge_bytes += charge;
+  return true;
+}
+
+/// There is room in out_: receive() asked for no more pieces than that.
+inline void Queue::take_page(Flow& flow, const DmabufCmsg& piece, std::uint32_t charge) noexcept {
+  run_ = &out_[count_++];
+  *run_ = landfall_record{.kind = LANDFALL_DATA,
+                          .placement = LANDFALL_DIRECT,
+                          .memory = 0,
+                          .length = piece.frag_size,
+                          .offset = piece.frag_offset,
+                          .token = Run{piece.frag_token, 1}.packed(),
+                          .flow_tag = flow.spec.flow_tag,
+                          .stream_offset = flow.spec.stream_offset,
+                          .flow = authoring::handle_of<landfall_flow>(&flow),
+                          .code = 0,
+                          .flags = 0,
+                          .native = 0,
+                          .charge_bytes = charge};
   ++flow.out;
   ++extents_out_;
-  ++pages_out_;
 }
 
 void Queue::take_spilled(Flow& flow, std::uint32_t length, std::uint8_t placement,
@@ -297,7 +313,7 @@ std::uint32_t Queue::arm() {
     armed |= extents_out_ == extents_max_ ? LANDFALL_ARM_WANTS_RETURNS : LANDFALL_ARM_READY;
   // What a dry pool drops wakes nobody.
   const bool scarce =
-      std::uint64_t{pages_out_} * domain_.page_bytes() >= domain_.region_bytes() / 2;
+      std::uint64_t{pieces_out_} * domain_.page_bytes() >= domain_.region_bytes() / 2;
   if (!starved_.empty() || scarce) armed |= LANDFALL_ARM_WANTS_RETURNS;
   if ((armed & LANDFALL_ARM_READY) == 0) scarce ? returns_->flush_all() : returns_->flush_idle();
   return armed;

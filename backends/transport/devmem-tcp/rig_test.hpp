@@ -169,12 +169,14 @@ class Rig {
     if (!returns_.empty()) queue.give_back(returns_);
     returns_.clear();
   }
-  void back_all(Stream& stream) {
-    for (const landfall_record& record : stream.held) {
-      EXPECT_TRUE(intact(stream, record));
-      back(record);
+  void back_all(Stream& stream) { back_some(stream, stream.held.size()); }
+  void back_some(Stream& stream, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      EXPECT_TRUE(intact(stream, stream.held[i]));
+      back(stream.held[i]);
     }
-    stream.held.clear();
+    stream.held.erase(stream.held.begin(),
+                      stream.held.begin() + static_cast<std::ptrdiff_t>(count));
     flush();
   }
 

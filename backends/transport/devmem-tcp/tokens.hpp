@@ -14,35 +14,39 @@
 
 namespace landfall::devmem {
 
+/// Pieces that lie one behind another are told as one extent, up to so many.
+inline constexpr std::uint32_t kRunMost = 16;
+
 /// Tokens of one socket as ranges, at most what one call takes. The kernel counts tokens from the
 /// lowest free number, so those that were received together are neighbours, in whatever order they
 /// come back.
 class PendingTokens {
  public:
   bool empty() const noexcept { return first_ == kTokenRangesMax; }
-  bool full() const noexcept { return first_ == 0 || pages_ == kTokensMax; }
+  /// Is there no room for another run for certain?
+  bool full() const noexcept { return first_ == 0 || pages_ > kTokensMax - kRunMost; }
   std::uint32_t pages() const noexcept { return pages_; }
   /// The newest first: what was used last is the likeliest to be in a cache.
   std::span<const DmabufToken> ranges() const noexcept {
     return std::span{ranges_}.subspan(first_);
   }
 
-  /// Not when it is full().
-  void add(std::uint32_t token) noexcept {
-    ++pages_;
+  /// `count` tokens from `token` on, at most kRunMost. Not when it is full().
+  void add(std::uint32_t token, std::uint32_t count) noexcept {
+    pages_ += count;
     if (first_ != kTokenRangesMax) {
       DmabufToken& newest = ranges_[first_];
       if (token == newest.token_start + newest.token_count) {
-        ++newest.token_count;
+        newest.token_count += count;
         return join();
       }
-      if (token + 1 == newest.token_start) {
-        --newest.token_start;
-        ++newest.token_count;
+      if (token + count == newest.token_start) {
+        newest.token_start = token;
+        newest.token_count += count;
         return join();
       }
     }
-    ranges_[--first_] = {token, 1};
+    ranges_[--first_] = {token, count};
   }
   /// The first `pages` of ranges() are back.
   void remove(std::uint32_t pages) noexcept;
@@ -86,12 +90,13 @@ class TokenReturns {
   TokenReturns(const Kernel& kernel, const landfall_host* host, std::uint32_t flows_max,
                std::uint64_t held_back_max);
 
-  /// May give some back.
-  void add(Flow& flow, std::uint32_t token) noexcept {
+  /// `count` tokens from `token` on, at most kRunMost. May give some back.
+  void add(Flow& flow, std::uint32_t token, std::uint32_t count) noexcept {
     PendingTokens* pending = flow.pending;
     if (pending == nullptr || pending->full()) pending = &open(flow);
-    pending->add(token);
-    if (++held_back_ > held_back_max_ || pending->pages() >= kPagesPerCall || pending->full())
+    pending->add(token, count);
+    held_back_ += count;
+    if (held_back_ > held_back_max_ || pending->pages() >= kPagesPerCall || pending->full())
       give_some(flow);
   }
   /// All of this flow. False: the kernel will not take them now; they are kept.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Goal: of a backlog each call takes many pieces and gives many back, counted on a real kernel: at most
-# one recvmsg for 64 pieces, one return for 512, and no byte is copied.
+# Goal: of a backlog each call takes many pages and gives many back, counted on a real kernel: at most
+# one recvmsg for 64 pages, one return for 512, and no byte is copied.
 # usage: counts.sh NIC_TOOL DEVMEM_RECEIVE
 # shellcheck source-path=SCRIPTDIR/../nic source=../nic/lib.sh
 . "$(dirname "$0")/../nic/lib.sh"
@@ -23,10 +23,10 @@ backlog() {  # backlog PAGES
   read -r now _ <<<"$(pool_of)"
   expect "bytes of the NIC in the dma-buf" $((now - before)) -ge $(($1 * 4096))
   expect "bytes elsewhere" "$(pool_of | cut -d' ' -f2-3)" = "$page $linear"
-  local pieces receives returns
-  pieces=$(value backlog_pieces) receives=$(value backlog_receives) returns=$(value backlog_returns)
-  expect "pieces that waited" "$pieces" -ge 512
-  expect "recvmsg, of one for 64 pieces" "$receives" -le $(((pieces + 63) / 64))
-  expect "returns, of one for 512 pieces" "$returns" -le $(((pieces + 511) / 512))
+  local pages receives returns
+  pages=$(value backlog_pages) receives=$(value backlog_receives) returns=$(value backlog_returns)
+  expect "pages that waited" "$pages" -ge 512
+  expect "recvmsg, of one for 64 pages" "$receives" -le $(((pages + 63) / 64))
+  expect "returns, of one for 512 pages" "$returns" -le $(((pages + 511) / 512))
 }
 for pages in 700 1024 2048 4000; do backlog $pages; done

@@ -5,11 +5,11 @@
 //        [--contract require_direct] [--attach BYTES] [--stall MS] [--phase FILE] [--ports N]
 //        [--warmup BYTES] [--adopted 0|1] PORT
 // Prints "ready", takes N connections (1) and prints what came as KEY=VALUE. --hold: so many
-// Buffers are kept before the oldest is dropped. --ports: it listens on so many, from PORT on; each
-// has the next queue. --warmup: after so many bytes the clock starts. churn: it binds and unbinds,
-// for ever. --adopted: who made the dma-buf has closed it before it is bound. --stall: so long it
-// takes nothing after the first pieces; backlog_...: what it took after that, and by how many
-// calls.
+// pages are kept before the oldest Buffer is dropped. --ports: it listens on so many, from PORT on;
+// each has the next queue. --warmup: after so many bytes the clock starts. churn: it binds and
+// unbinds, for ever. --adopted: who made the dma-buf has closed it before it is bound. --stall: so
+// long it takes nothing after the first pieces; backlog_...: what it took after that, and by how
+// many calls.
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
@@ -67,8 +67,9 @@ class Phase {
 };
 
 struct Totals {
-  unsigned long long bytes = 0, timed = 0, frags = 0, whole = 0, wrong = 0, failed = 0, revoked = 0;
-  unsigned long long before_backlog = 0;  // pieces
+  unsigned long long bytes = 0, timed = 0, frags = 0, pages = 0, whole = 0, wrong = 0;
+  unsigned long long failed = 0, revoked = 0;
+  unsigned long long before_backlog = 0;  // pages
   Calls at_backlog, at_last_piece;
 };
 
@@ -187,7 +188,11 @@ int run(const Options& options) {
   phase.is("wait");
   const std::uint64_t page = options.page_bytes != 0 ? options.page_bytes : 4096;
   Totals totals;
+  const auto pages_of = [page](const Buffer& buffer) {
+    return (buffer.length() + page - 1) / page;
+  };
   std::deque<Buffer> held;
+  std::size_t held_pages = 0;
   std::vector<Completion> batch(128);
   using Clock = std::chrono::steady_clock;
   Clock::time_point begin = Clock::now(), last = begin;
@@ -222,7 +227,8 @@ int run(const Options& options) {
           begin = last = Clock::now();
           std::this_thread::sleep_for(options.stall);
           for (std::size_t at = k; at < *count; ++at)
-            totals.before_backlog += batch[at].kind == Completion::Kind::data ? 1 : 0;
+            if (batch[at].kind == Completion::Kind::data)
+              totals.before_backlog += pages_of(batch[at].buffer);
           totals.at_backlog = calls_so_far();
         }
         totals.at_last_piece = calls_so_far();
@@ -234,15 +240,20 @@ int run(const Options& options) {
         if (!is_right(one.buffer)) ++totals.wrong;
         if (one.buffer.placement() == Placement::direct) {
           ++totals.frags;
-          if (one.buffer.offset() % page == 0 && one.buffer.length() == page) ++totals.whole;
+          totals.pages += pages_of(one.buffer);
+          if (one.buffer.offset() % page == 0 && one.buffer.length() % page == 0)
+            totals.whole += one.buffer.length() / page;
         }
+        held_pages += pages_of(one.buffer);
         held.push_back(std::move(one.buffer));
-        for (; held.size() > options.hold; held.pop_front()) {
+        for (; held_pages > options.hold; held.pop_front()) {
           if (!is_right(held.front())) ++totals.wrong;  // changed while it was held
+          held_pages -= pages_of(held.front());
         }
       }
       if (*count != 0) continue;
       held.clear();  // closing waits for the last ones
+      held_pages = 0;
     }
   }
   const std::chrono::duration<double> took = last - begin;
@@ -250,11 +261,12 @@ int run(const Options& options) {
   held.clear();
   const Verdict verdict = group->verdict();
   std::printf(
-      "bytes=%llu devmem=%llu linear=%llu copied=%llu frags=%llu whole=%llu wrong=%llu failed=%llu",
+      "bytes=%llu devmem=%llu linear=%llu copied=%llu frags=%llu pages=%llu whole=%llu wrong=%llu "
+      "failed=%llu",
       totals.bytes, static_cast<unsigned long long>(verdict[Placement::direct]),
       static_cast<unsigned long long>(verdict[Placement::linear]),
-      static_cast<unsigned long long>(verdict[Placement::copied]), totals.frags, totals.whole,
-      totals.wrong, totals.failed);
+      static_cast<unsigned long long>(verdict[Placement::copied]), totals.frags, totals.pages,
+      totals.whole, totals.wrong, totals.failed);
   for (const Verdict::Count& count : verdict.reasons)
     if (count.bytes != 0)
       std::printf(" %s=%llu", find_reason(count.reason)->name.data(),
@@ -262,8 +274,8 @@ int run(const Options& options) {
   std::printf(" seconds=%.3f timed=%llu pause_ms=%.0f revoked=%llu", took.count(), totals.timed,
               pause.count() * 1e3, totals.revoked);
   std::printf(
-      " backlog_pieces=%llu backlog_receives=%llu backlog_returns=%llu\n",
-      totals.frags - totals.before_backlog,
+      " backlog_pages=%llu backlog_receives=%llu backlog_returns=%llu\n",
+      totals.pages - totals.before_backlog,
       static_cast<unsigned long long>(totals.at_last_piece.receives - totals.at_backlog.receives),
       static_cast<unsigned long long>(calls.returns - totals.at_backlog.returns));
   phase.is("close");
