@@ -103,14 +103,19 @@ stream() {  # stream PORT BYTES [OPTION...]
 }
 value() { sed -nE "s/.*(^| )$1=([^ ]*).*/\2/p" <<<"$result"; }
 
+# Each processor receives something: it keeps some packets that another one has freed until then
+# (skb_attempt_defer_free), and with them the pages of a binding.
+free_deferred() {
+  local cpu
+  for cpu in 0 1; do taskset -c $cpu bash -c 'echo >/dev/udp/127.0.0.1/9'; done
+}
 # nothing_left: within five seconds no binding, rule or page of a receiver is left on lf0, by the
 # program $left; otherwise $state is what is. Page pools look once a second whether their last pages
-# are back. A processor keeps some packets that another one has freed until it receives again
-# (skb_attempt_defer_free).
+# are back.
 nothing_left() {
-  local attempt cpu
+  local attempt
   for ((attempt = 0; attempt < 50; attempt++)); do
-    for cpu in 0 1; do taskset -c $cpu bash -c 'echo >/dev/udp/127.0.0.1/9'; done
+    free_deferred
     state=$("$left" lf0)
     [ "$state" != "bindings=0 rules=0 inflight=0" ] || return 0
     sleep 0.1
