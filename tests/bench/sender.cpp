@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -47,6 +48,16 @@ void send_stream(int fd, const char* data, std::uint64_t bytes) {
     check(sent);
     bytes -= static_cast<std::uint64_t>(sent);
   }
+}
+
+/// Pages to refer to: small ones, because a huge one has one count of references for all of it,
+/// over which the processors of sender and receiver would fight.
+char* small_pages(std::size_t bytes) {
+  void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (at == MAP_FAILED) bench::die("mmap");
+  ::madvise(at, bytes, MADV_NOHUGEPAGE);
+  std::memset(at, 1, bytes);
+  return static_cast<char*>(at);
 }
 
 /// The kernel takes references to the pages, where send() copies them: vmsplice(2) and splice(2).
@@ -101,7 +112,9 @@ int main(int count, char** values) {
   bench::raise_descriptor_limit(flows + 64);
   bench::pin(0);
   std::string pages;
-  const char* const data = bench::region(bench::kMessage, pages);
+  const bool splices = flows == 1 && arguments.number("splice", 0) != 0;
+  const char* const data =
+      splices ? small_pages(bench::kMessage) : bench::region(bench::kMessage, pages);
   std::vector<int> sockets;
   for (std::size_t i = 0; i < flows; ++i) {
     sockets.push_back(connect_to(arguments.text("host", "127.0.0.1"),
@@ -109,7 +122,7 @@ int main(int count, char** values) {
                                  flows > 1));
   }
   if (std::getchar() == EOF) return 1;
-  if (flows == 1 && arguments.number("splice", 0) != 0) {
+  if (splices) {
     ::signal(SIGPIPE, SIG_IGN);
     splice_stream(sockets[0], data, bytes);
   } else if (flows == 1) {
