@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sender of every row: port=N bytes=N [host=A.B.C.D] [flows=N] [burst=N] [splice=1]. Connects,
-// waits for a line on standard input, sends.
+// The sender of every row: port=N bytes=N [host=A.B.C.D] [flows=N] [burst=N] [splice=1]
+// [finish=1]. Connects, waits for a line on standard input, sends. finish: ends the streams, for
+// receivers that want to see that.
 //   one flow       1 MiB at a time; splice: without a copy, as one sends what will not change
 //   several flows  in turn, 16 KiB each; burst: of `flows`, `burst` neighbours at once send 256 KiB
 //                  each, then the next ones
@@ -136,6 +137,9 @@ int main(int count, char** values) {
       send_round(sockets, at, end, kBurst, data);
       sent += (end - at) * kBurst;
     }
+  }
+  if (arguments.number("finish", 0) != 0) {
+    for (const int fd : sockets) ::shutdown(fd, SHUT_WR);
   }
   // Until the receiver has had enough and closes; no flow ends before.
   char byte;

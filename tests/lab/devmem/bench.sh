@@ -4,7 +4,7 @@
 # receiving thread's CPU. Not a test: figures want a quiet machine.
 # usage: bench.sh NIC_TOOL BENCH_FOLDER [PAIRS [BYTES [MTU [OPTION...]]]]   OPTION: of bench_receive
 # NCDEVMEM=FILE: against the kernel's ncdevmem instead, as kernel/lab/selftests has built it in the tree. Its
-# CPU is that of the whole process, less what it takes for one page.
+# CPU is that of the whole process, less what it takes for one page. It writes a line for each page, and the bytes.
 # shellcheck source-path=SCRIPTDIR/../nic source=../nic/lib.sh
 . "$(dirname "$0")/../nic/lib.sh"
 programs=$2 pairs=${3:-20} bytes=${4:-268435456} mtu=${5:-4148} options=("${@:6}")
@@ -43,11 +43,11 @@ one() {  # one NAME COMMAND...: prints "NAME MB/s CPU-ms/GB"
 ncdevmem() {  # ncdevmem BYTES: "seconds CPU-seconds"; the tree's C library is newer than this root's
   local root=${NCDEVMEM%%/usr/src/*} job began
   "$programs/bench_measure" "$work/cpu" "$root/lib64/ld-linux-x86-64.so.2" --library-path \
-    "$root/lib/x86_64-linux-gnu" "$NCDEVMEM" -l -n -f lf0 -s "::ffff:$here" -p 5999 -t 3 -q 1 2>/dev/null &
+    "$root/lib/x86_64-linux-gnu" "$NCDEVMEM" -l -n -f lf0 -s "::ffff:$here" -p 5999 -t 3 -q 1 >/dev/null 2>&1 &
   job=$!
   until ss -Htln "sport = :5999" | grep -q .; do sleep 0.05; done
   mkfifo "$work/go"
-  peer "$programs/bench_sender" host="$here" port=5999 bytes="$1" <"$work/go" &
+  peer "$programs/bench_sender" host="$here" port=5999 bytes="$1" finish=1 <"$work/go" &
   exec 6>"$work/go"
   rm "$work/go"
   sleep 0.5
