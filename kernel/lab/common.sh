@@ -16,6 +16,18 @@ krel() {
     die "Linux $kernel is not in $cache. First: kernel/lab/fetch"
 }
 
+# Builds the kernel module whose source is in FOLDER for that kernel; says the folder where it then is.
+# Kernels before 6.13 build a module only beside its source, so each gets a copy.
+build_module() {  # build_module FOLDER
+  local built
+  built=$checkout/build/lab/$(basename "$1")-$(krel)
+  mkdir -p "$built"
+  cp -u "$1"/{Kbuild,*.[ch]} "$built"
+  # shellcheck disable=SC2016  # expanded in the tree
+  (cd "$built" && "$lab_dir/tree" sh -c 'make --silent -C $KDIR M=$PWD modules' >&2) || return
+  echo "$built"
+}
+
 # Does FILE list the skip of NAME for this kernel RELEASE? Its lines: a pattern of kernel releases, a
 # pattern of names, and why; without a reason a line does not count. Says the reason.
 skip_listed() {  # skip_listed FILE RELEASE NAME

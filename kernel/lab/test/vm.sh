@@ -52,6 +52,20 @@ grep -q 'on purpose' output || fail "the WARN was not shown"
 boot 125 sh -c 'echo c >/proc/sysrq-trigger; sleep 60'
 grep -q 'sysrq triggered crash' output || fail "the panic was not shown"
 
+# Code that is patched while it runs, all the time: no emulated CPU dies of a breakpoint that has gone.
+cat >patch.sh <<'EOF'
+toggle() {
+  while echo 1 >/proc/sys/kernel/sched_schedstats; do echo 0 >/proc/sys/kernel/sched_schedstats; done
+}
+toggle &
+toggler=$!
+timeout 10 sh -c 'while echo x; do :; done' | timeout 10 cat >/dev/null
+kill $toggler
+echo "breakpoints that had gone: $(cat /sys/module/lab_int3/parameters/gone 2>/dev/null)"
+EOF
+boot 0 --timeout 120 bash patch.sh
+grep -qE 'had gone: [1-9]' output || grep -q 'under KVM' output || fail "no breakpoint had gone: is lab_int3 still needed?"
+
 # What an emulated kernel says when it met a breakpoint that is no longer there: the emulator's doing.
 # shellcheck disable=SC2016  # expanded in the VM
 boot 0 sh -c '[ $LANDFALL_LAB_BOOT = 2 ] || echo "Oops: int3: 0000 [#1]" >/dev/kmsg; echo its end'
