@@ -116,6 +116,23 @@ void BM_PollAndRelease(benchmark::State& state) {
 }
 BENCHMARK(BM_PollAndRelease)->ArgName("flows")->Arg(1)->Arg(16)->UseManualTime();
 
+/// What is left in the span goes back with the poll that overwrites it.
+struct LeaveToPoll {
+  std::array<Completion, kBatch> batch;
+  void operator()(std::span<Completion> completions) {
+    for (Completion& completion : completions) benchmark::DoNotOptimize(completion.bytes);
+  }
+};
+
+void BM_PollAlone(benchmark::State& state) {
+  Source source{256, static_cast<std::uint64_t>(state.range(0))};
+  Costs costs;
+  LeaveToPoll leave;
+  for (auto _ : state) one_batch(state, source.receiver(), costs, leave);
+  costs.report(state);
+}
+BENCHMARK(BM_PollAlone)->ArgName("flows")->Arg(1)->Arg(16)->UseManualTime();
+
 /// Buffers on their way to another thread: a ring of batches, one writer, one reader.
 class Handover {
  public:

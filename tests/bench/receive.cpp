@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // landfall in the same shapes as the loops, through its public interface:
-//   mode=prompt  Buffers are dropped at once         mode=held  7/8 of the Region are always out
+//   mode=prompt  Buffers go back with the next poll  mode=held  7/8 of the Region are always out
 //   mode=post    1 MiB messages into one buffer      mode=idle  flows=N: memory that idle flows
 //   take
 // [flows=N] [engine=io_uring|recv] [option=tcp.KEY=VALUE,...] bytes=N
@@ -107,10 +107,7 @@ struct Receive {
       for (Completion& completion : wait()) {
         if (completion.kind != Completion::Kind::data) continue;
         more = meter.count(completion.bytes) && more;
-        if (hold == 0) {
-          completion.buffer.reset();
-          continue;
-        }
+        if (hold == 0) continue;
         charge += completion.buffer.charge_bytes();
         held.push_back(std::move(completion.buffer));
         for (; charge > hold; held.pop_front()) charge -= held.front().charge_bytes();

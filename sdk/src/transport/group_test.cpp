@@ -100,6 +100,40 @@ TEST_F(Scripted, OverwritingACompletionGivesItsExtentBackInThatPoll) {
   EXPECT_EQ(transport_->scripted_returns().size(), 1u);
 }
 
+// Goal: what one Receiver overwrites may be another's Buffer, and goes back to that one.
+TEST_F(Scripted, ABufferLeftInASharedSpanGoesBackToItsOwnReceiver) {
+  open();
+  Result<Region> region = Region::allocate(*context_, {.source = "host", .size_bytes = kRegion});
+  ASSERT_TRUE(region);
+  GroupOptions options;
+  options.transports = {"null"};
+  options.options = {"null.generate=0"};
+  Result<Group> second = Group::open(*context_, options, *region);
+  ASSERT_TRUE(second);
+  ASSERT_TRUE(second->listen({"127.0.0.1", 1}));
+  Receiver& other = (*second)[0];
+  std::array<Completion, 1> batch;
+  ASSERT_EQ(*other.poll(batch), 1u);
+  ASSERT_EQ(batch[0].kind, Completion::Kind::opened);
+
+  push_data(0, 10);
+  ASSERT_EQ(*receiver().poll(batch), 1u);  // from now on this one expects a Completion there
+  landfall_record record{};
+  record.kind = LANDFALL_DATA;
+  record.length = 10;
+  record.token = NullQueue::kScripted + 200;
+  record.charge_bytes = kSlot;
+  NullQueue* const queue = NullQueue::at(1);
+  queue->push(0, record);
+  ASSERT_EQ(*other.poll(batch), 1u);
+  ASSERT_EQ(*receiver().poll(batch), 0u);
+  EXPECT_EQ(transport_->scripted_returns().size(), 1u);
+  EXPECT_TRUE(queue->scripted_returns().empty()) << "only its own Receiver's poll gives it back";
+  ASSERT_EQ(*other.poll(batch), 0u);
+  ASSERT_EQ(queue->scripted_returns().size(), 1u);
+  EXPECT_EQ(queue->scripted_returns()[0].token, NullQueue::kScripted + 200);
+}
+
 // Goal: completions that do not fit are not lost and keep their order.
 TEST_F(Scripted, WhatDoesNotFitComesLater) {
   open({}, 2);

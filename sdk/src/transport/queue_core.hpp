@@ -145,6 +145,7 @@ class QueueCore {
   void publish() noexcept;
 
   // returns.cpp
+  void take_back(std::span<Completion> out) noexcept;
   void reclaim(const ReturnLink* list) noexcept;
   void extent_back(Slot* slot) noexcept;
   void queue_return(Slot* slot) noexcept;

@@ -32,6 +32,24 @@ void QueueCore::give(Slot* slot) noexcept {
   }
 }
 
+/// What the caller is about to overwrite goes back first, so that this poll can use it again: the
+/// newest first, and not by way of the stack that other threads push on.
+void QueueCore::take_back(std::span<Completion> out) noexcept {
+  ReturnLink* newest = nullptr;
+  for (Completion& old : out) {
+    Slot* const slot = Slot::release(std::move(old.buffer));
+    if (slot == nullptr) continue;
+    if (SlotChunk::of(slot)->core != this) {  // of another Receiver that is polled in turn
+      drop(slot);
+      continue;
+    }
+    ReturnLink* const link = SlotChunk::link_of(slot);
+    link->next.store(newest, std::memory_order_relaxed);
+    newest = link;
+  }
+  if (newest != nullptr) reclaim(newest);
+}
+
 void QueueCore::reclaim(const ReturnLink* list) noexcept {
   FlowImpl* flow = nullptr;  // of the extents in a row that are summed
   std::uint64_t charge = 0;
