@@ -69,9 +69,9 @@ landfall_errc Domain::open(const landfall_domain_spec& spec, landfall_why* reter
   }
   if (LANDFALL_HAS(&spec, landfall_domain_spec, queue_napi_ids))
     napi_ids_.assign(spec.queue_napi_ids, spec.queue_napi_ids + spec.queue_count);
-  window_budget_ = options_.window_bytes != 0 ? std::min(options_.window_bytes, region_bytes_)
-                                              : region_bytes_ / 2;
-  read_limits();
+  windows_.open(options_.window_bytes != 0 ? std::min(options_.window_bytes, region_bytes_)
+                                           : region_bytes_ / 2,
+                page_shift_);
   return LANDFALL_ERRC_ok;
 }
 

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-#include <algorithm>
-#include <atomic>
 #include <bit>
 #include <cstdint>
 #include <vector>
@@ -10,6 +8,7 @@
 #include "devmem-tcp/options.hpp"
 #include "landfall/abi/transport_authoring.hpp"
 #include "landfall/base/fd.hpp"
+#include "shared/windows.hpp"
 
 namespace landfall::devmem {
 
@@ -41,28 +40,9 @@ class Domain {
   /// The queues of the binding, as far as the core knows their numbers.
   const std::vector<std::uint32_t>& napi_ids() const noexcept { return napi_ids_; }
 
-  /// A flow has come, or is gone.
-  void flow_came() noexcept { flows_.fetch_add(1, std::memory_order_relaxed); }
-  void flow_left() noexcept { flows_.fetch_sub(1, std::memory_order_relaxed); }
-  /// Bytes of the pool that one flow's socket may fill: the window budget by the number of flows,
-  /// that rounded up to a power of two, so that it changes seldom.
-  std::uint32_t window_share() const noexcept {
-    const std::uint32_t flows = flows_.load(std::memory_order_relaxed);
-    const int halvings = flows == 0 ? 0 : static_cast<int>(std::bit_width(flows - 1));
-    return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(
-        window_budget_ >> halvings, kPagesPerFlow << page_shift_, 1u << 30));
-  }
-  // window.cpp
-  /// Lets the kernel fill at most that much for this socket, where it might fill more, or was
-  /// `limited` already. Answers whether it now is.
-  bool limit_window(int fd, std::uint32_t share_bytes, bool limited) const noexcept;
+  transport::Windows& windows() noexcept { return windows_; }
 
  private:
-  // With less a flow would wait for each packet's acknowledgement.
-  static constexpr std::uint64_t kPagesPerFlow = 4;
-
-  void read_limits();
-
   const Kernel& kernel_;
   const landfall_host* host_ = nullptr;
   Options options_;
@@ -72,11 +52,7 @@ class Domain {
   std::uint32_t queue_count_ = 1;
   std::uint64_t region_bytes_ = 0;
   std::vector<std::uint32_t> napi_ids_;
-
-  std::uint64_t window_budget_ = 0;
-  std::uint64_t tcp_rmem_bytes_ = 0;  // that the kernel gives a socket by itself, at most
-  std::uint64_t rmem_max_bytes_ = 0;  // that it gives to whoever asks
-  std::atomic<std::uint32_t> flows_{0};
+  transport::Windows windows_;
 };
 
 }  // namespace landfall::devmem

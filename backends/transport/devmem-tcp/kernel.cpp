@@ -7,6 +7,7 @@
 
 #include "landfall/abi/authoring.hpp"
 #include "landfall/base/fd.hpp"
+#include "shared/ordinary.hpp"
 
 namespace landfall::devmem {
 
@@ -18,11 +19,7 @@ constinit const Kernel kRealKernel{
       return ::setsockopt(fd, SOL_SOCKET, uapi::devmem::kSoDontneed, ranges,
                           static_cast<socklen_t>(count * sizeof *ranges));
     },
-    .incoming_napi = [](int fd) noexcept -> std::uint32_t {
-      std::uint32_t id = 0;
-      socklen_t length = sizeof id;
-      return ::getsockopt(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &id, &length) == 0 ? id : 0;
-    },
+    .incoming_napi = transport::incoming_napi,
 };
 
 landfall_errc probe_kernel(const landfall_host* host, landfall_why* reterr_why) {

@@ -3,13 +3,14 @@
 
 #include <bit>
 
-#include "devmem-tcp/spill.hpp"
 #include "shared/options.hpp"
+#include "shared/spill.hpp"
 
 namespace landfall::devmem {
 namespace {
 
 using transport::read_bytes;
+using transport::Spill;
 
 bool read_one(std::string_view key, std::string_view value, Options* options) {
   if (key == "rx-page")

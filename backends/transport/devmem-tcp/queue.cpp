@@ -4,15 +4,17 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include "landfall/abi/transport_authoring.hpp"
+#include "shared/ordinary.hpp"
 
 namespace landfall::devmem {
 
 using authoring::refuse;
 using authoring::refuse_os;
+using transport::can_be_read;
+using transport::window_of;
 
 namespace {
 
@@ -20,25 +22,6 @@ namespace {
 int say_what_is_left(int fd, bool on) {
   const int value = on ? 1 : 0;
   return ::setsockopt(fd, IPPROTO_TCP, TCP_INQ, &value, sizeof value);
-}
-
-/// At most so many bytes are on their way to this socket.
-std::uint64_t window_of(int fd) {
-  int bytes = 0;
-  socklen_t length = sizeof bytes;
-  return ::getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &length) == 0
-             ? static_cast<std::uint64_t>(bytes)
-             : 0;
-}
-
-/// Can recv(2) read all that waits in this socket? A look that takes nothing stops where it cannot.
-bool can_be_read(int fd) {
-  int queued = 0;
-  if (::ioctl(fd, FIONREAD, &queued) != 0 || queued <= 0) return true;
-  const auto bytes = static_cast<std::size_t>(queued);
-  const auto scratch = std::make_unique_for_overwrite<std::byte[]>(bytes);
-  const ssize_t seen = ::recv(fd, scratch.get(), bytes, MSG_PEEK | MSG_DONTWAIT);
-  return seen == queued;
 }
 
 }  // namespace
@@ -111,8 +94,8 @@ landfall_errc Queue::attach(int fd, const landfall_flow_spec& spec, Flow** ret_f
     return refuse_os(why, "epoll_ctl", LANDFALL_REASON_event_fd_failed, number);
   }
   flow->socket.reset(fd);
-  domain_.flow_came();
-  flow->window_limited = domain_.limit_window(fd, domain_.window_share(), false);
+  domain_.windows().flow_came();
+  flow->window_limited = domain_.windows().limit(fd, domain_.windows().share(), false);
   flow->older = newest_;
   if (newest_ != nullptr) newest_->newer = flow.get();
   newest_ = flow.get();
@@ -129,7 +112,7 @@ landfall_errc Queue::detach(Flow* flow, std::int32_t* ret_fd, landfall_why* why)
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
   returns_->leave(*flow);
   say_what_is_left(fd, false);
-  domain_.flow_left();
+  domain_.windows().flow_left();
   *ret_fd = flow->socket.release();
   destroy(*flow);
   return LANDFALL_ERRC_ok;
@@ -163,11 +146,11 @@ void Queue::unlist(Flow& flow) noexcept {
 
 /// The windows' share has changed with the number of flows.
 void Queue::apply_window_share() noexcept {
-  applied_share_ = domain_.window_share();
+  applied_share_ = domain_.windows().share();
   for (Flow* flow = newest_; flow != nullptr; flow = flow->older) {
     if (!flow->socket) continue;
     flow->window_limited =
-        domain_.limit_window(flow->socket.get(), applied_share_, flow->window_limited);
+        domain_.windows().limit(flow->socket.get(), applied_share_, flow->window_limited);
   }
 }
 
@@ -198,7 +181,7 @@ void Queue::finish_if_quiet(Flow& flow) noexcept {
   if (!flow.closing || flow.out != 0 || flow.listed == Flow::Listed::done) return;
   returns_->leave(flow);
   flow.socket.reset();
-  domain_.flow_left();
+  domain_.windows().flow_left();
   done_.push(flow);
 }
 
@@ -211,7 +194,7 @@ void Queue::tell_closed() {
 }
 
 void Queue::destroy(Flow& flow) noexcept {
-  if (flow.socket) domain_.flow_left();
+  if (flow.socket) domain_.windows().flow_left();
   (flow.newer == nullptr ? newest_ : flow.newer->older) = flow.older;
   if (flow.older != nullptr) flow.older->newer = flow.newer;
   delete &flow;

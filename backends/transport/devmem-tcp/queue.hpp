@@ -13,10 +13,14 @@
 
 #include "devmem-tcp/domain.hpp"
 #include "devmem-tcp/flow.hpp"
-#include "devmem-tcp/spill.hpp"
 #include "devmem-tcp/tokens.hpp"
+#include "shared/ordinary.hpp"
+#include "shared/spill.hpp"
 
 namespace landfall::devmem {
+
+using transport::Cause;
+using transport::Spill;
 
 /// The tokens of an extent: of pieces that lie one behind another, and have neighbours as tokens.
 struct Run {
@@ -79,10 +83,6 @@ class Queue {
   bool prolong(const DmabufCmsg& piece, std::uint32_t charge) noexcept;
   void take_page(Flow& flow, const DmabufCmsg& piece, std::uint32_t charge) noexcept;
   void take_spilled(Flow& flow, std::uint32_t length, std::uint8_t placement, std::uint32_t code);
-  struct Cause {
-    std::uint8_t placement;
-    std::uint32_t code;
-  };
   Cause cause_of_copy(const Flow& flow, std::uint64_t length) const;
   void saw_direct(Flow& flow);
   void fail(Flow& flow, int number, std::uint32_t code);

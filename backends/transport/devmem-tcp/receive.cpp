@@ -19,9 +19,6 @@ namespace {
 // A flow that has more waits for the others; who becomes readable meanwhile waits for so many
 // polls.
 constexpr std::uint32_t kPollsPerLook = 8;
-// What a NIC leaves in packet heads of a direct flow comes between pages. More than the largest
-// merged packet without one page between is something else.
-constexpr std::uint64_t kLinearRunMost = 64u << 10;
 
 }  // namespace
 
@@ -32,7 +29,7 @@ std::uint32_t Queue::poll(std::span<landfall_record> out) {
     out_[count_++] = backlog_.front();
     backlog_.pop_front();
   }
-  if (applied_share_ != domain_.window_share()) apply_window_share();
+  if (applied_share_ != domain_.windows().share()) apply_window_share();
   if (!starved_.empty()) feed_starved();
   // Who has slept in wait() and has received all that it woke for is about to sleep there again,
   // and looks then.
@@ -263,20 +260,16 @@ void Queue::take_spilled(Flow& flow, std::uint32_t length, std::uint8_t placemen
   ++extents_out_;
 }
 
-/// Why bytes came without a control message. The kernel tells of it in no other way.
-Queue::Cause Queue::cause_of_copy(const Flow& flow, std::uint64_t length) const {
+/// Why bytes came without a control message.
+Cause Queue::cause_of_copy(const Flow& flow, std::uint64_t length) const {
   if (flow.spec.stream_offset < (flow.saw_direct ? flow.steered_at : flow.settled_at))
-    return {LANDFALL_COPIED, LANDFALL_REASON_before_steering};
+    return transport::cause_of_copy(true, false, 0);
   const std::uint32_t napi = domain_.kernel().incoming_napi(flow.socket.get());
   const auto holds = [napi](const std::vector<std::uint32_t>& ids) {
     return std::find(ids.begin(), ids.end(), napi) != ids.end();
   };
-  if (napi == 0 || (!holds(domain_.napi_ids()) && !holds(napi_ids_)))
-    return {LANDFALL_COPIED, LANDFALL_REASON_wrong_queue};
-  // The right queue. A packet that was too short to be split, or pages that are not the Region's?
-  if (flow.since_direct + length <= kLinearRunMost)
-    return {LANDFALL_LINEAR, LANDFALL_REASON_linear_in_packet_head};
-  return {LANDFALL_COPIED, LANDFALL_REASON_queue_not_bound};
+  const bool right = napi != 0 && (holds(domain_.napi_ids()) || holds(napi_ids_));
+  return transport::cause_of_copy(false, right, flow.since_direct + length);
 }
 
 /// Where the core does not know the numbers of the queues, what comes tells them.

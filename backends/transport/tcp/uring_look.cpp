@@ -44,7 +44,7 @@ void UringQueue::prepare_look() noexcept {
   if (recent_.empty() || look_armed_) return;
   io_uring_sqe* sqe = ring_.request();
   if (sqe == nullptr) return;
-  look_time_ = timespec_of(std::max(kSilentNs, recent_.size() * kSilentNsPerFlow));
+  look_time_ = uring::timespec_of(std::max(kSilentNs, recent_.size() * kSilentNsPerFlow));
   io_uring_prep_timeout(sqe, &look_time_, 0, 0);  // read when it is submitted
   sqe->user_data = kLook;
   look_armed_ = true;

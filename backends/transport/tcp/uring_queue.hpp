@@ -98,8 +98,6 @@ class UringQueue final : public Queue {
   // All streams together: bytes since crowd_begin_ns_; at crowd_goal_ of them the clock decides.
   bool in_crowd_ = false;
   std::uint64_t crowd_bytes_ = 0, crowd_begin_ns_ = 0, crowd_goal_ = kWindowGoal;
-  Fd event_fd_;
-  bool no_event_fd_ = false;
 };
 
 inline Flow* flow_in(std::uint64_t user_data) noexcept {

@@ -1,100 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tcp/uring_ring.hpp"
 
-#include <fcntl.h>
-#include <poll.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <fstream>
-
 namespace landfall::tcp {
-namespace {
-
-constexpr std::uint32_t kFeatures = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP;
-
-bool switched_off_by_sysctl() {
-  std::ifstream file{"/proc/sys/kernel/io_uring_disabled"};
-  int level = 0;
-  return file >> level && level != 0;
-}
-
-landfall_errc refuse_setup(landfall_why* why, int number) {
-  switch (number) {
-    case ENOSYS:
-      return authoring::refuse(why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_io_uring_missing,
-                               LANDFALL_ORIGIN_OS, number, "io_uring_setup: ENOSYS");
-    case EPERM:
-    case EACCES:
-      if (switched_off_by_sysctl()) {
-        return authoring::refuse(why, LANDFALL_ERRC_permission_denied,
-                                 LANDFALL_REASON_io_uring_disabled, LANDFALL_ORIGIN_OS, number,
-                                 "io_uring_setup: the sysctl kernel.io_uring_disabled is on");
-      }
-      return authoring::refuse(why, LANDFALL_ERRC_permission_denied,
-                               LANDFALL_REASON_io_uring_missing, LANDFALL_ORIGIN_OS, number,
-                               "io_uring_setup: refused, as seccomp filters do");
-    case EINVAL:
-      return authoring::fix(
-          why,
-          authoring::refuse(why, LANDFALL_ERRC_not_supported,
-                            LANDFALL_REASON_io_uring_feature_missing, LANDFALL_ORIGIN_OS, number,
-                            "io_uring_setup: no SINGLE_ISSUER and DEFER_TASKRUN"),
-          "boot Linux 6.1 or later, or use engine=recv");
-    case ENOMEM:
-      return authoring::refuse(why, LANDFALL_ERRC_no_memory, LANDFALL_REASON_memlock_limit,
-                               LANDFALL_ORIGIN_OS, number, "io_uring_setup: ENOMEM");
-    case EMFILE:
-    case ENFILE:
-      return authoring::refuse_os(why, "io_uring_setup", LANDFALL_REASON_nofile_limit, number);
-    default:
-      return authoring::refuse_os(why, "io_uring_setup", LANDFALL_REASON_io_uring_missing, number);
-  }
-}
-
-landfall_errc refuse_register(landfall_why* why, const char* what, int number) {
-  const std::uint32_t reason = number == ENOMEM   ? LANDFALL_REASON_memlock_limit
-                               : number == EPERM  ? LANDFALL_REASON_io_uring_missing
-                               : number == EINVAL ? LANDFALL_REASON_io_uring_feature_missing
-                                                  : LANDFALL_REASON_none;
-  return authoring::refuse_os(why, what, reason, number);
-}
-
-}  // namespace
-
-__kernel_timespec timespec_of(std::uint64_t ns) {
-  constexpr std::uint64_t kHour = 3'600'000'000'000;
-  const std::uint64_t limit = std::min(ns, kHour);
-  __kernel_timespec time{};
-  time.tv_sec = static_cast<std::int64_t>(limit / 1'000'000'000);
-  time.tv_nsec = static_cast<long long>(limit % 1'000'000'000);
-  return time;
-}
 
 landfall_errc UringRing::open(const landfall_host* host, std::uint32_t entries,
                               std::uint32_t completions, std::uint32_t buffers, landfall_why* why) {
-  host_ = host;
-  io_uring_params params{};
-  // TASKRUN_FLAG: poll() sees without a system call whether there is anything to enter for.
-  params.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-                 IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE |
-                 IORING_SETUP_CLAMP;
-  params.cq_entries = completions;
-  int number = fault("io_uring_setup");
-  if (number == 0) number = -io_uring_queue_init_params(entries, &ring_, &params);
-  if (number != 0) return refuse_setup(why, number);
-  open_ = true;
-  landfall_errc code = LANDFALL_ERRC_ok;
-  if ((params.features & kFeatures) != kFeatures) {
-    code = authoring::refuse(why, LANDFALL_ERRC_not_supported,
-                             LANDFALL_REASON_io_uring_feature_missing, LANDFALL_ORIGIN_LANDFALL, 0,
-                             "io_uring here has the features %#x", params.features);
-  }
-  io_uring_ring_dontfork(&ring_);
+  landfall_errc code = Ring::open(host, entries, completions, 0, why);
   if (code == LANDFALL_ERRC_ok) code = register_buffers(buffers, why);
-  if (code == LANDFALL_ERRC_ok) code = register_witness(why);
   if (code != LANDFALL_ERRC_ok) close();
   return code;
 }
@@ -119,79 +34,15 @@ landfall_errc UringRing::register_buffers(std::uint32_t buffers, landfall_why* w
   registration.ring_entries = buffers;
   registration.bgid = 0;
   number = fault("io_uring_register");
-  if (number == 0) number = -io_uring_register_buf_ring(&ring_, &registration, 0);
+  if (number == 0) number = -io_uring_register_buf_ring(raw(), &registration, 0);
   return number == 0 ? LANDFALL_ERRC_ok : refuse_register(why, "IORING_REGISTER_PBUF_RING", number);
 }
 
-landfall_errc UringRing::register_witness(landfall_why* why) {
-  int ends[2] = {-1, -1};
-  int number = fault("pipe2");
-  if (number == 0 && ::pipe2(ends, O_CLOEXEC) != 0) number = errno;
-  if (number != 0) {
-    return authoring::refuse_os(why, "pipe2", LANDFALL_REASON_nofile_limit, number);
-  }
-  witness_.reset(ends[0]);
-  const Fd write_end{ends[1]};
-  number = fault("io_uring_register");
-  if (number == 0) number = -io_uring_register_files(&ring_, ends + 1, 1);
-  return number == 0 ? LANDFALL_ERRC_ok : refuse_register(why, "IORING_REGISTER_FILES", number);
-}
-
-int UringRing::enable() noexcept {
-  if (const int number = fault("io_uring_register"); number != 0) return -number;
-  // liburing 2.3 declares io_uring_enable_rings() and does not export it.
-  const long code =
-      ::syscall(__NR_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
-  return code < 0 ? -errno : 0;
-}
-
-io_uring_sqe* UringRing::request() noexcept {
-  if (io_uring_sqe* sqe = io_uring_get_sqe(&ring_); sqe != nullptr) return sqe;
-  if (fault("io_uring_enter") != 0 || io_uring_submit(&ring_) < 0) return nullptr;
-  return io_uring_get_sqe(&ring_);
-}
-
-int UringRing::enter() noexcept {
-  if (const int number = fault("io_uring_enter"); number != 0) return -number;
-  return io_uring_submit_and_get_events(&ring_);
-}
-
-int UringRing::enter_and_wait(unsigned count, std::uint64_t timeout_ns) noexcept {
-  if (const int number = fault("io_uring_enter"); number != 0) return -number;
-  // Without an end no timer is set: that alone costs microseconds in a virtual machine.
-  if (timeout_ns == UINT64_MAX) return io_uring_submit_and_wait(&ring_, count);
-  __kernel_timespec time = timespec_of(timeout_ns);
-  io_uring_cqe* first = nullptr;
-  return io_uring_submit_and_wait_timeout(&ring_, &first, count, &time, nullptr);
-}
-
-bool UringRing::completion_waits(std::uint64_t user_data) noexcept {
-  unsigned head = 0;
-  io_uring_cqe* cqe = nullptr;
-  io_uring_for_each_cqe(&ring_, head, cqe) {
-    if (cqe->user_data == user_data) return true;
-  }
-  return false;
-}
-
-int UringRing::register_eventfd(int event_fd) noexcept {
-  if (const int number = fault("io_uring_register"); number != 0) return -number;
-  return io_uring_register_eventfd(&ring_, event_fd);
-}
-
 void UringRing::close() noexcept {
-  if (!open_) return;
-  open_ = false;
-  io_uring_queue_exit(&ring_);
+  Ring::close();
   // The kernel has the pages of the buffer ring pinned as long as it needs them.
   if (buffers_ != nullptr) ::munmap(buffers_, buffers_bytes_);
   buffers_ = nullptr;
-}
-
-void UringRing::wait_until_gone() noexcept {
-  pollfd hang_up{.fd = witness_.get(), .events = 0, .revents = 0};
-  while (hang_up.fd >= 0 && ::poll(&hang_up, 1, 1000) < 0 && errno == EINTR) {
-  }
 }
 
 }  // namespace landfall::tcp

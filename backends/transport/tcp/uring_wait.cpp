@@ -6,8 +6,6 @@
 // loopback, and the sender pays for them. So in a crowd wait() sleeps until several completions are
 // there, at most a tick; one tick with fewer ends it, and the next crowd must bring twice as much.
 #include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -46,32 +44,18 @@ int UringQueue::wait_in_crowd() noexcept {
 
 landfall_errc UringQueue::engine_arm(std::uint32_t* armed) {
   if (const auto code = enable(); code != LANDFALL_ERRC_ok) return code;
-  if (event_fd_) {
-    // Cleared first: what comes after this signals again.
-    std::uint64_t count = 0;
-    [[maybe_unused]] const ssize_t drained = ::read(event_fd_.get(), &count, sizeof count);
-    if (is_due()) {
-      prepare();
-      if (const auto code = enter(); code != LANDFALL_ERRC_ok) return code;
-    }
+  const bool is_woken = ring_.arm_wait_fd();
+  if (ring_.has_wait_fd() && is_due()) {
+    prepare();
+    if (const auto code = enter(); code != LANDFALL_ERRC_ok) return code;
   }
-  if (!stash_.empty() || ring_.has_completion() || no_event_fd_) *armed |= LANDFALL_ARM_READY;
+  if (!stash_.empty() || ring_.has_completion() || !is_woken) *armed |= LANDFALL_ARM_READY;
   if (is_dry()) *armed |= LANDFALL_ARM_WANTS_RETURNS;
   return LANDFALL_ERRC_ok;
 }
 
 int UringQueue::wait_fd() noexcept {
-  // Not the ring's own descriptor: epoll on it is not woken by work that waits for its thread
-  // (DEFER_TASKRUN; io_req_local_work_add signals the eventfd only, io_uring/io_uring.c,
-  // Linux 6.1).
-  if (event_fd_ || no_event_fd_) return event_fd_.get();
-  Fd event_fd{fault("eventfd") != 0 ? -1 : ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-  if (event_fd && ring_.register_eventfd(event_fd.get()) == 0) {
-    event_fd_ = std::move(event_fd);
-  } else {
-    no_event_fd_ = true;
-  }
-  return event_fd_.get();
+  return ring_.wait_fd();
 }
 
 landfall_errc UringQueue::wait(int control_fd, std::uint64_t timeout_ns,

@@ -7,7 +7,7 @@
 
 #include "landfall/abi/backend.h"
 
-namespace landfall::devmem {
+namespace landfall::transport {
 
 /// Memory id 1: where the kernel copies what no page of the Region holds. Cut in blocks; one is
 /// filled from its front, and is free again when its last extent is back.
@@ -80,4 +80,4 @@ class Spill {
   std::uint32_t used_ = kBlockBytes;
 };
 
-}  // namespace landfall::devmem
+}  // namespace landfall::transport

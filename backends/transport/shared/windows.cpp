@@ -1,20 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// How much of the pool the receive windows may fill.
-//
-// A NIC that finds no page drops the packet: TCP's window knows nothing of the pool. So the windows
-// together are kept below it, each at its flow's share. A socket queues packets up to SO_RCVBUF,
-// counted in whole pages (skb->truesize), so a limit of that holds however little of a page a
-// packet fills, and the kernel derives the window from it.
+#include "shared/windows.hpp"
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <memory>
 
-#include "devmem-tcp/domain.hpp"
-
-namespace landfall::devmem {
+namespace landfall::transport {
 namespace {
 
 // Where the kernel's limits cannot be read: those of Linux 7.3 (tcp_init, sysctl_rmem_max).
@@ -32,12 +25,14 @@ std::uint64_t last_number(const char* path, std::uint64_t otherwise) {
 
 }  // namespace
 
-void Domain::read_limits() {
+void Windows::open(std::uint64_t budget_bytes, std::uint32_t page_shift) {
+  budget_ = budget_bytes;
+  page_shift_ = page_shift;
   tcp_rmem_bytes_ = last_number("/proc/sys/net/ipv4/tcp_rmem", kTcpRmemUsual);
   rmem_max_bytes_ = last_number("/proc/sys/net/core/rmem_max", kRmemMaxUsual);
 }
 
-bool Domain::limit_window(int fd, std::uint32_t share_bytes, bool limited) const noexcept {
+bool Windows::limit(int fd, std::uint32_t share_bytes, bool limited) const noexcept {
   // The kernel keeps below this by itself, and tunes the window better than anybody.
   if (!limited && share_bytes >= tcp_rmem_bytes_) return false;
   // It doubles what it is given (socket(7)), and beyond rmem_max takes it from CAP_NET_ADMIN only.
@@ -51,10 +46,11 @@ bool Domain::limit_window(int fd, std::uint32_t share_bytes, bool limited) const
   tcp_info info{};
   socklen_t length = sizeof info;
   ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length);
-  const std::uint64_t per_page = std::clamp<std::uint64_t>(info.tcpi_rcv_mss, 536, page_bytes());
+  const std::uint64_t per_page =
+      std::clamp<std::uint64_t>(info.tcpi_rcv_mss, 536, 1u << page_shift_);
   const int clamp = static_cast<int>((share_bytes >> page_shift_) * per_page);
   ::setsockopt(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &clamp, sizeof clamp);
   return true;
 }
 
-}  // namespace landfall::devmem
+}  // namespace landfall::transport
