@@ -7,7 +7,7 @@ setup := sdk/cmake/setup
 FILE ?=
 PREFIX ?= /usr/local
 
-.PHONY: all build test demo demo-devmem bench fuzz soak coverage lab lab-test lab-selftests lab-shell install \
+.PHONY: all build test demo demo-devmem demo-zcrx bench fuzz soak coverage lab lab-test lab-selftests lab-shell install \
   package format tidy clean help
 all: build
 
@@ -29,6 +29,9 @@ demo:  ## receive a real file on loopback and verify it; FILE=PATH picks the fil
 	examples/demo.sh build/release/sdk/cli/landfall build/demo $(if $(FILE),'$(FILE)')
 
 demo-devmem:  ## the same into a dma-buf, by a NIC made of software in a VM, checked by its counters
+demo-zcrx:  ## the same by io_uring zero-copy receive
+demo-zcrx: export LANDFALL_LAB_TRANSPORT = zcrx
+demo-devmem demo-zcrx:
 	@$(setup) test lab
 	cmake --preset dev
 	cmake --build --preset dev -j $(JOBS) --target landfall_cli landfall_nic_guard nic_tool

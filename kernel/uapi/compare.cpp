@@ -2,6 +2,8 @@
 // Compiled by compare.sh against newer kernel headers: it compiles if each fact is theirs.
 #include <asm-generic/new_socket.h>
 #include <linux/ethtool_netlink_generated.h>
+#include <linux/io_uring.h>
+#include <linux/io_uring/query.h>
 #include <linux/netdev.h>
 #include <linux/types.h>
 
@@ -12,6 +14,7 @@
 #include "landfall/uapi/devmem.hpp"
 #include "landfall/uapi/ethtool.hpp"
 #include "landfall/uapi/netdev.hpp"
+#include "landfall/uapi/zcrx.hpp"
 
 namespace landfall::uapi {
 namespace {
@@ -99,6 +102,45 @@ SAME(offsetof(devmem::DmabufCmsg, frag_token), offsetof(dmabuf_cmsg, frag_token)
 SAME(offsetof(devmem::DmabufCmsg, dmabuf_id), offsetof(dmabuf_cmsg, dmabuf_id));
 SAME(sizeof(devmem::DmabufToken), sizeof(dmabuf_token));
 SAME(offsetof(devmem::DmabufToken, token_count), offsetof(dmabuf_token, token_count));
+
+SAME(zcrx::kRegisterIfq, IORING_REGISTER_ZCRX_IFQ);
+SAME(zcrx::kRegisterCtrl, IORING_REGISTER_ZCRX_CTRL);
+SAME(zcrx::kRegisterQuery, IORING_REGISTER_QUERY);
+SAME(zcrx::kOpRecvZc, IORING_OP_RECV_ZC);
+SAME(zcrx::kAreaShift, IORING_ZCRX_AREA_SHIFT);
+SAME(zcrx::kAreaDmabuf, IORING_ZCRX_AREA_DMABUF);
+SAME(zcrx::kRegionUser, IORING_MEM_REGION_TYPE_USER);
+SAME(zcrx::kRegNoDevice, ZCRX_REG_NODEV);
+SAME(zcrx::kEventAllocFail, ZCRX_EVENT_ALLOC_FAIL);
+SAME(zcrx::kEventCopy, ZCRX_EVENT_COPY);
+SAME(zcrx::kEventDescStats, ZCRX_EVENT_DESC_FLAG_STATS);
+SAME(zcrx::kCtrlFlushRq, ZCRX_CTRL_FLUSH_RQ);
+SAME(zcrx::kCtrlArmEvent, ZCRX_CTRL_ARM_EVENT);
+SAME(zcrx::kQueryZcrx, IO_URING_QUERY_ZCRX);
+SAME(zcrx::kFeatureRxPageSize, ZCRX_FEATURE_RX_PAGE_SIZE);
+SAME(zcrx::kFeatureEvent, ZCRX_FEATURE_EVENT);
+SAME(sizeof(zcrx::Rqe), sizeof(io_uring_zcrx_rqe));
+SAME(sizeof(zcrx::Cqe), sizeof(io_uring_zcrx_cqe));
+SAME(sizeof(zcrx::Area), sizeof(io_uring_zcrx_area_reg));
+SAME(offsetof(zcrx::Area, token), offsetof(io_uring_zcrx_area_reg, rq_area_token));
+SAME(offsetof(zcrx::Area, dmabuf_fd), offsetof(io_uring_zcrx_area_reg, dmabuf_fd));
+SAME(sizeof(zcrx::Region), sizeof(io_uring_region_desc));
+SAME(offsetof(zcrx::Region, flags), offsetof(io_uring_region_desc, flags));
+SAME(sizeof(zcrx::Ifq), sizeof(io_uring_zcrx_ifq_reg));
+SAME(offsetof(zcrx::Ifq, area), offsetof(io_uring_zcrx_ifq_reg, area_ptr));
+SAME(offsetof(zcrx::Ifq, offsets), offsetof(io_uring_zcrx_ifq_reg, offsets));
+SAME(offsetof(zcrx::Offsets, rqes), offsetof(io_uring_zcrx_offsets, rqes));
+SAME(offsetof(zcrx::Ifq, zcrx_id), offsetof(io_uring_zcrx_ifq_reg, zcrx_id));
+SAME(offsetof(zcrx::Ifq, event_desc), offsetof(io_uring_zcrx_ifq_reg, event_desc));
+SAME(sizeof(zcrx::EventDesc), sizeof(zcrx_event_desc));
+SAME(offsetof(zcrx::EventDesc, stats_offset), offsetof(zcrx_event_desc, stats_offset));
+SAME(sizeof(zcrx::Stats), sizeof(zcrx_stats));
+SAME(sizeof(zcrx::Ctrl), sizeof(zcrx_ctrl));
+SAME(offsetof(zcrx::Ctrl, argument), offsetof(zcrx_ctrl, zc_arm_event));
+SAME(sizeof(zcrx::QueryHeader), sizeof(io_uring_query_hdr));
+SAME(offsetof(zcrx::QueryHeader, result), offsetof(io_uring_query_hdr, result));
+SAME(sizeof(zcrx::Query), sizeof(io_uring_query_zcrx));
+SAME(offsetof(zcrx::Query, features), offsetof(io_uring_query_zcrx, features));
 
 }  // namespace
 }  // namespace landfall::uapi

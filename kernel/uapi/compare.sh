@@ -20,7 +20,7 @@ if [ -z "$uapi" ]; then
   exit 77
 fi
 mkdir -p "$work/linux" "$work/asm-generic"
-cp "$uapi"/linux/netdev.h "$uapi"/linux/ethtool_netlink_generated.h "$work/linux"
+cp -r "$uapi"/linux/{netdev.h,ethtool_netlink_generated.h,io_uring.h,io_uring} "$work/linux"
 cp "$uapi"/asm-generic/socket.h "$work/asm-generic/new_socket.h"
 sed -n '/^struct dmabuf_cmsg/,/^};/p; /^struct dmabuf_token/,/^};/p' "$uapi/linux/uio.h" >"$work/dmabuf.h"
 grep -q frag_token "$work/dmabuf.h" || { echo "no dmabuf_cmsg in $uapi/linux/uio.h"; exit 1; }

@@ -13,10 +13,11 @@
 namespace landfall::test {
 
 enum class Cap {
-  sockets,          // attach, hand_over and detach; else connections are the transport's own
-  direct,           // places bytes without a CPU copy
-  linear,           // ... but not all of them
-  messages,         // tells where messages end
+  sockets,   // attach, hand_over and detach; else connections are the transport's own
+  direct,    // places bytes without a CPU copy
+  linear,    // ... but not all of them
+  unsure,    // ... and does not know which, where they are in the Region; what is not, is linear
+  messages,  // tells where messages end
   posts_to_region,  // a post() can be served: there are host views to gather from, or it is native
   revocable,        // the suite can take its binding away
   queued_unreadable,  // recv(2) cannot read what waits in a socket: no detach before it is received
@@ -43,6 +44,9 @@ inline const Expected& expected_of(std::string_view subject) {
       Expected{"devmem-model", {sockets, direct, linear, posts_to_region, revocable}, {}},
       Expected{"devmem-model-on-device", {sockets, direct, linear, revocable, fences}, {}},
       Expected{"devmem-tcp", {sockets, direct, linear, posts_to_region, queued_unreadable}, {}},
+      Expected{"zcrx-dmabuf", {sockets, direct, linear, posts_to_region, queued_unreadable}, {}},
+      Expected{"zcrx", {sockets, direct, unsure, posts_to_region, queued_unreadable}, {}},
+      Expected{"zcrx-no-device", {sockets, posts_to_region, queued_unreadable}, {}},
       Expected{"verbs-model", {direct, messages, posts_to_region}, {}},
       Expected{"plug-in", {sockets, posts_to_region}, {}},
   };

@@ -245,10 +245,14 @@ void Rig::on_data(Stream& stream, Completion& completion) {
       EXPECT_TRUE(buffer.memory().is_region()) << "direct, but not in the Region";
       break;
     case Placement::linear:
-      EXPECT_TRUE(subject.can(Cap::linear)) << "linear where nothing is direct";
+      EXPECT_TRUE(subject.can(Cap::linear) || subject.can(Cap::unsure))
+          << "linear where nothing is direct";
       EXPECT_FALSE(buffer.memory().is_region()) << "the CPU wrote to the Region of a direct flow";
       EXPECT_NE(completion.reason, ReasonCode::none) << "linear, and no word why";
       break;
+    case Placement::unsure:
+      EXPECT_TRUE(subject.can(Cap::unsure)) << "is not sure";
+      [[fallthrough]];
     default:
       EXPECT_NE(completion.reason, ReasonCode::none) << "copied, and no word why";
   }

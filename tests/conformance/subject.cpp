@@ -65,14 +65,23 @@ void choose_mutant(const std::string& name) {
   g_subjects.push_back({.label = "devmem-model", .transport = backend->name, .linked = {backend}});
 }
 
-void choose_nic(const std::string& interface) {
-  g_subjects.push_back({.label = "devmem-tcp",
-                        .transport = "devmem-tcp",
-                        .memory = "udmabuf",
-                        .interface = interface,
-                        .region_least_bytes = 1u << 20,
-                        .here = {"", "10.77.0.1", "fd77::1"},
-                        .there = {"peer", "10.77.0.2", "fd77::2"}});
+void choose_nic(const std::string& interface, const std::string& transport) {
+  const auto add = [&](const char* label, const char* memory) {
+    g_subjects.push_back({.label = label,
+                          .transport = transport,
+                          .memory = memory,
+                          .interface = interface,
+                          .region_least_bytes = 1u << 20,
+                          .here = {"", "10.77.0.1", "fd77::1"},
+                          .there = {"peer", "10.77.0.2", "fd77::2"}});
+  };
+  if (transport == "devmem-tcp") return add("devmem-tcp", "udmabuf");
+  add("zcrx-dmabuf", "udmabuf");
+  add("zcrx", "host");
+  g_subjects.push_back({.label = "zcrx-no-device",
+                        .transport = transport,
+                        .options = {"zcrx.device=none"},
+                        .region_least_bytes = 1u << 20});
 }
 
 }  // namespace
@@ -86,8 +95,8 @@ void choose_subjects(int& argc, char** argv) {
       choose_plugin(argv[++i]);
     } else if (argument == "--mutant" && has_value) {
       choose_mutant(argv[++i]);
-    } else if (argument == "--nic" && has_value) {
-      choose_nic(argv[++i]);
+    } else if ((argument == "--devmem-tcp" || argument == "--zcrx") && has_value) {
+      choose_nic(argv[++i], argument.substr(2));
     } else if (argument == "--list-mutants") {
       for (const Mutant& mutant : mutants()) std::cout << mutant.name << '\n';
       std::exit(0);

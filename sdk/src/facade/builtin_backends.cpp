@@ -10,6 +10,7 @@ extern const landfall_backend landfall_builtin_memory_hugepage;
 extern const landfall_backend landfall_builtin_memory_udmabuf;
 extern const landfall_backend landfall_builtin_transport_devmem_tcp;
 extern const landfall_backend landfall_builtin_transport_tcp;
+extern const landfall_backend landfall_builtin_transport_zcrx;
 }
 
 namespace landfall::detail {
@@ -19,7 +20,7 @@ constexpr const landfall_backend* kBuiltin[] = {
     &landfall_builtin_memory_dma_heap, &landfall_builtin_memory_dmabuf,
     &landfall_builtin_memory_host,     &landfall_builtin_memory_hugepage,
     &landfall_builtin_memory_udmabuf,  &landfall_builtin_transport_devmem_tcp,
-    &landfall_builtin_transport_tcp,
+    &landfall_builtin_transport_tcp,   &landfall_builtin_transport_zcrx,
 };
 
 }  // namespace

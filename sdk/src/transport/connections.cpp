@@ -144,6 +144,16 @@ Result<void> QueueCore::hand_over(Fd& fd, const FlowOptions& options) {
   return {};
 }
 
+void QueueCore::hand_over_accepted(Fd fd, const FlowOptions& options) {
+  const std::lock_guard lock{mutex_};
+  if (stopped_) return;
+  inbox_.push_back(Arrival{
+      .fd = std::move(fd), .backend = nullptr, .options = options, .came = Came::by_listener});
+  inbox_waits_.store(true, std::memory_order_release);
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = ::write(wake_fd_.get(), &one, sizeof one);
+}
+
 Result<void> QueueCore::hand_over(landfall_flow* flow, const FlowOptions& options) {
   const std::lock_guard lock{mutex_};
   if (stopped_) return wrong_caller("accept", Errc::closed);
@@ -171,10 +181,12 @@ void QueueCore::take_inbox() {
     if (queued && *queued != 0 && arrival.options.refuse_queued) {
       queued = Error{Errc::busy, "Receiver::hand_over", ReasonCode::bytes_queued};
     }
-    Result<FlowImpl*> flow = queued ? adopt(number, arrival.options, *queued, Came::by_itself)
-                                    : Result<FlowImpl*>{queued.error()};
+    const bool listened = arrival.came == Came::by_listener;
+    Result<FlowImpl*> flow =
+        queued ? adopt(number, arrival.options, listened ? 0 : *queued, arrival.came)
+               : Result<FlowImpl*>{queued.error()};
     if (flow) arrival.fd.release();
-    arrive(std::move(flow), static_cast<std::uint64_t>(number));
+    arrive(std::move(flow), listened ? 0 : static_cast<std::uint64_t>(number));
   }
 }
 
@@ -217,6 +229,11 @@ void QueueCore::accept_from(Listener& listener) {
     Fd fd{injected != 0 ? -1 : ::accept4(listener.socket.get(), nullptr, nullptr, SOCK_CLOEXEC)};
     const int number = injected != 0 ? injected : errno;
     if (fd) {
+      if (QueueCore* const owner = setup_.group->owner_of(fd.get());
+          owner != nullptr && owner != this) {
+        owner->hand_over_accepted(std::move(fd), listener.options);
+        continue;
+      }
       Result<std::uint64_t> queued = check_connected(context_, fd.get());
       Result<FlowImpl*> flow = queued ? adopt(fd.get(), listener.options, 0, Came::by_listener)
                                       : Result<FlowImpl*>{queued.error()};

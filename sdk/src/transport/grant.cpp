@@ -14,16 +14,26 @@ namespace {
 constexpr auto kOp = "bind the Region to receive queues";
 
 /// RSS tables begin with queue 0, so that the last queues are the likeliest to carry nothing else.
+/// Those that are named are looked at where nobody else says what speaks against them.
 Result<std::vector<std::uint32_t>> choose_queues(nic::Nic& nic, const Grant::Request& request) {
   LANDFALL_TRY(const nic::InterfaceUse use, nic::assess(nic, request.interface_index));
   std::vector<std::uint32_t> chosen;
-  for (auto queue = use.queues.rbegin(); queue != use.queues.rend(); ++queue)
-    if (chosen.size() < request.queues && use.usable(*queue)) chosen.push_back(queue->queue_id);
+  const std::vector<std::uint32_t>& named = request.queue_ids;
+  for (auto queue = use.queues.rbegin(); queue != use.queues.rend(); ++queue) {
+    const bool wanted = named.empty()
+                            ? chosen.size() < request.queues
+                            : std::count(named.begin(), named.end(), queue->queue_id) != 0;
+    if (wanted && use.usable(*queue)) chosen.push_back(queue->queue_id);
+  }
+  if (!named.empty() && chosen.size() == named.size()) return named;
   if (chosen.size() == request.queues) return chosen;
   const Reason* why = nullptr;
   if (!use.reasons.empty()) why = &use.reasons.front();
-  for (const nic::QueueUse& queue : use.queues)
-    if (why == nullptr && !queue.reasons.empty()) why = &queue.reasons.front();
+  for (const nic::QueueUse& queue : use.queues) {
+    const bool concerned =
+        named.empty() || std::count(named.begin(), named.end(), queue.queue_id) != 0;
+    if (why == nullptr && concerned && !queue.reasons.empty()) why = &queue.reasons.front();
+  }
   return Error{Errc::not_supported, kOp, why == nullptr ? ReasonCode::queue_unknown : why->code}
       .with("of " + std::to_string(request.queues) + " queues asked for, " +
             std::to_string(chosen.size()) + " of " + use.state.name + " can be bound" +
@@ -43,15 +53,18 @@ Result<Grant> Grant::make(const ContextCore& context, const Request& request) {
     return Error{Errc::not_supported, kOp, ReasonCode::interface_not_named};
   LANDFALL_TRY(const std::shared_ptr<nic::Nic> nic, open_nic(context.host()));
   std::vector<std::uint32_t> queue_ids = request.queue_ids;
-  if (queue_ids.empty()) {
+  if (queue_ids.empty() || request.dmabuf_fd < 0) {
     LANDFALL_TRY(queue_ids, choose_queues(*nic, request));
   }
-  LANDFALL_TRY(nic::Binding binding, nic::Binding::open(*nic,
-                                                        {.interface_index = request.interface_index,
-                                                         .queue_ids = queue_ids,
-                                                         .dmabuf_fd = request.dmabuf_fd,
-                                                         .rx_page_bytes = request.rx_page_bytes},
-                                                        request.backing));
+  std::optional<nic::Binding> binding;
+  if (request.dmabuf_fd >= 0) {
+    LANDFALL_TRY(binding, nic::Binding::open(*nic,
+                                             {.interface_index = request.interface_index,
+                                              .queue_ids = queue_ids,
+                                              .dmabuf_fd = request.dmabuf_fd,
+                                              .rx_page_bytes = request.rx_page_bytes},
+                                             request.backing));
+  }
   LANDFALL_TRY(std::unique_ptr<nic::LinkWatch> watch, nic->watch(request.interface_index));
   Grant grant{std::move(binding), nic::Steering::open(nic, request.interface_index),
               std::move(watch), std::move(queue_ids), request.rx_page_bytes};
@@ -84,6 +97,12 @@ Result<nic::Steered> Grant::steer(int socket_fd, std::size_t index, const sockad
   return steered;
 }
 
+std::optional<std::size_t> Grant::index_of(std::uint32_t napi_id) const noexcept {
+  const auto found = std::find(napi_ids_.begin(), napi_ids_.end(), napi_id);
+  if (napi_id == 0 || found == napi_ids_.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - napi_ids_.begin());
+}
+
 void Grant::look() const noexcept {
   if (watch_->gone()) ::shutdown(lifeline_end_.get(), SHUT_RDWR);
 }
@@ -92,7 +111,7 @@ void Grant::describe(landfall_domain_spec& spec) const noexcept {
   spec.queue_ids = queue_ids_.data();
   spec.queue_count = static_cast<std::uint32_t>(queue_ids_.size());
   spec.grant_fd = lifeline_.get();
-  spec.grant_dmabuf_id = binding_.dmabuf_id();
+  spec.grant_dmabuf_id = binding_ ? binding_->dmabuf_id() : 0;
   spec.rx_page_bytes = rx_page_bytes_;
   spec.queue_napi_ids = napi_ids_.empty() ? nullptr : napi_ids_.data();
 }

@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "base/context_core.hpp"
@@ -11,7 +13,8 @@
 namespace landfall::detail {
 
 /// What a transport with LANDFALL_NEED_GRANT gets: the Region bound to receive queues of an
-/// interface, and flows steered to them. One for each Group; its end unbinds.
+/// interface, and flows steered to them. One for each Group; its end unbinds. With NEED_QUEUES only
+/// the queues: such a transport binds them itself.
 ///
 /// Threads: const calls from any.
 class Grant {
@@ -20,7 +23,7 @@ class Grant {
     std::uint32_t interface_index = 0;
     std::vector<std::uint32_t> queue_ids;  // empty: `queues` that can be bound, the last ones first
     std::uint32_t queues = 1;
-    int dmabuf_fd = -1;
+    int dmabuf_fd = -1;  // -1: nothing is bound
     std::uint32_t rx_page_bytes = 0;
     nic::Backing backing{};  // of the dma-buf, as far as it is known
   };
@@ -34,6 +37,11 @@ class Grant {
   Result<nic::Steered> steer(int socket_fd, std::size_t index,
                              const sockaddr* remote = nullptr) const;
 
+  std::span<const std::uint32_t> queue_ids() const noexcept { return queue_ids_; }
+  /// Whose queue it is, by the number that sockets tell (SO_INCOMING_NAPI_ID); nullopt: nobody's,
+  /// or not known.
+  std::optional<std::size_t> index_of(std::uint32_t napi_id) const noexcept;
+
   /// For those who sleep: readable when look() may have something new.
   int watch_fd() const noexcept { return watch_->fd(); }
   /// Has the interface gone? Then the lifeline hangs up, which transports tell as `revoked`.
@@ -44,7 +52,7 @@ class Grant {
   static OpenNic open_nic;
 
  private:
-  Grant(nic::Binding binding, std::unique_ptr<nic::Steering> steering,
+  Grant(std::optional<nic::Binding> binding, std::unique_ptr<nic::Steering> steering,
         std::unique_ptr<nic::LinkWatch> watch, std::vector<std::uint32_t> queue_ids,
         std::uint32_t rx_page_bytes)
       : binding_{std::move(binding)},
@@ -53,7 +61,7 @@ class Grant {
         queue_ids_{std::move(queue_ids)},
         rx_page_bytes_{rx_page_bytes} {}
 
-  nic::Binding binding_;
+  std::optional<nic::Binding> binding_;
   std::unique_ptr<nic::Steering> steering_;
   std::unique_ptr<nic::LinkWatch> watch_;
   // The transports' lifeline, and our end of it: the binding's own never hangs up.

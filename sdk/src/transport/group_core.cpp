@@ -141,7 +141,7 @@ Result<void> GroupCore::bind(const std::shared_ptr<ContextCore>& context,
     spec.dmabuf_fd = dmabuf.get();
     spec.dmabuf_offset = whole.offset_bytes;
   }
-  if ((needs.flags & LANDFALL_NEED_GRANT) != 0) {
+  if ((needs.flags & (LANDFALL_NEED_GRANT | LANDFALL_NEED_QUEUES)) != 0) {
     LANDFALL_TRY(grant_,
                  Grant::make(*context_, {.interface_index = spec.interface_index,
                                          .queue_ids = options.queue_ids,
@@ -243,6 +243,16 @@ QueueCore& GroupCore::next_queue() noexcept {
   return *queues_[next_queue_++ % queues_.size()];
 }
 
+QueueCore* GroupCore::owner_of(int socket_fd) noexcept {
+  if (!pins_flows()) return nullptr;
+  std::uint32_t napi_id = 0;
+  socklen_t length = sizeof napi_id;
+  if (::getsockopt(socket_fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi_id, &length) != 0)
+    return nullptr;
+  const std::optional<std::size_t> index = grant_->index_of(napi_id);
+  return index ? queues_[*index].get() : nullptr;
+}
+
 // ---- listen
 // --------------------------------------------------------------------------------------
 
@@ -274,6 +284,9 @@ Result<Address> GroupCore::listen_on_sockets(const Address& at, const FlowOption
   for (std::size_t i = 1; i < queues_.size(); ++i) {
     LANDFALL_TRY(Fd next, listen_socket(*context_, address, true));
     sockets.push_back(std::move(next));
+  }
+  if (pins_flows() && sockets.size() > 1) {
+    LANDFALL_CHECK(spread_by_queue(*context_, sockets[0].get(), grant_->queue_ids()));
   }
   // Accepted flows come by the listener's rule. Before the first of them can: no byte is copied.
   LANDFALL_TRY(nic::Steered rule,

@@ -47,6 +47,9 @@ class GroupCore {
   }
   bool steers() const noexcept { return grant_ && steers_; }
 
+  /// For queues: whose hardware queue the socket's last packet came by, where a flow must be on the
+  /// Receiver of that queue; nullptr: anybody may have it, or nobody knows.
+  QueueCore* owner_of(int socket_fd) noexcept;
   /// For queues: who gets the next flow of a transport's own listener.
   QueueCore& next_queue() noexcept;
   /// Adds to what all queues hold (two's complement: may take away) and answers the sum.
@@ -68,6 +71,9 @@ class GroupCore {
   Result<Address> listen_on_sockets(const Address& at, const FlowOptions& options);
   Result<Address> listen_by_transport(const Address& at, const FlowOptions& options);
   void close_domain() noexcept;
+  bool pins_flows() const noexcept {
+    return grant_ && (needs_.flags & LANDFALL_FLOW_ON_ANY_QUEUE) == 0;
+  }
 
   std::shared_ptr<ContextCore> context_;
   std::shared_ptr<RegionCore> region_;

@@ -66,6 +66,8 @@ class QueueCore {
   Result<Flow*> attach(Fd& fd, const FlowOptions& options);
   Result<Flow*> connect(const Address& to, const FlowOptions& options);
   Result<void> hand_over(Fd& fd, const FlowOptions& options);
+  /// Accepted by another Receiver of the Group, whose queue it did not come by. Takes `fd`.
+  void hand_over_accepted(Fd fd, const FlowOptions& options);
   Result<void> hand_over(landfall_flow* flow, const FlowOptions& options);
   Result<void> add_listener(Fd socket, const FlowOptions& options);
   /// Options for flows that the transport's own listener brings.
@@ -113,6 +115,7 @@ class QueueCore {
 
  private:
   static constexpr std::uint64_t kForever = UINT64_MAX;
+  enum class Came : std::uint8_t { by_itself, by_listener };  // the latter: its rule brings it
   static constexpr std::size_t kMemories = 16;  // region, spill, and what a transport may make
 
   explicit QueueCore(const QueueSetup& setup, SlotTable slots);
@@ -192,7 +195,6 @@ class QueueCore {
   void finish_connect(FlowImpl& flow);
   void try_connect(FlowImpl& flow);
   void take_inbox();
-  enum class Came : std::uint8_t { by_itself, by_listener };  // the latter: its rule brings it
   Result<FlowImpl*> adopt(int fd, const FlowOptions& options, std::uint64_t queued, Came came);
   Result<void> steer(FlowImpl& flow, int fd, std::uint64_t& ret_queued);
   Result<void> steer_connection(Connecting& connecting, const SocketAddress& to);
@@ -270,6 +272,7 @@ class QueueCore {
     Fd fd;
     landfall_flow* backend;
     FlowOptions options;
+    Came came = Came::by_itself;
   };
   std::vector<Arrival> inbox_;
   FlowOptions listen_options_;

@@ -2,6 +2,7 @@
 #include "transport/sockets.hpp"
 
 #include <arpa/inet.h>
+#include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -129,6 +130,25 @@ Result<Fd> listen_socket(const ContextCore& context, const SocketAddress& at, bo
   }
   if (::listen(fd.get(), kListenBacklog) != 0) return listen_error("listen", at, errno);
   return fd;
+}
+
+Result<void> spread_by_queue(const ContextCore& context, int listener_fd,
+                             std::span<const std::uint32_t> queue_ids) {
+  // Drivers record queue + 1 (skb_record_rx_queue); an answer out of range leaves it to the hash.
+  std::vector<sock_filter> program;
+  program.push_back(
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_QUEUE)));
+  for (std::uint32_t i = 0; i < queue_ids.size(); ++i) {
+    program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, queue_ids[i] + 1, 0, 1));
+    program.push_back(BPF_STMT(BPF_RET | BPF_K, i));
+  }
+  program.push_back(BPF_STMT(BPF_RET | BPF_K, 0xffffffffu));
+  const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
+  if (const int number = context.fault("setsockopt"); number != 0)
+    return os_error("setsockopt(SO_ATTACH_REUSEPORT_CBPF)", ReasonCode::none, number);
+  if (::setsockopt(listener_fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &filter, sizeof filter) != 0)
+    return os_error("setsockopt(SO_ATTACH_REUSEPORT_CBPF)");
+  return {};
 }
 
 namespace {

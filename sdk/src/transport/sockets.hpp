@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/context_core.hpp"
@@ -30,6 +31,11 @@ Result<Address> peer_address(int fd);
 /// A listening TCP socket, non-blocking. `shared`: one of several on the same port (SO_REUSEPORT).
 /// Errors: busy - LF1315; permission_denied; not_supported - the address family.
 Result<Fd> listen_socket(const ContextCore& context, const SocketAddress& at, bool shared);
+
+/// Of the listeners on one port (listen_socket(), shared), in the order in which they were made,
+/// each gets the connections that come by its hardware queue. Errors: those of setsockopt(2).
+Result<void> spread_by_queue(const ContextCore& context, int listener_fd,
+                             std::span<const std::uint32_t> queue_ids);
 
 /// Is this a connected TCP socket that a flow can be made of? Answers the bytes that are queued in
 /// it. Errors: invalid_argument - LF1302, LF1303.

@@ -10,4 +10,4 @@ load queues=8 mtu=4148
 ethtool -X lf0 equal 2  # the others are free for Groups
 "$tool" hds lf0 on
 fault linear 64  # real NICs leave some payload in packet heads
-timeout 2400 "$suite" --nic lf0 "$@"
+timeout 2400 "$suite" --devmem-tcp lf0 "$@"

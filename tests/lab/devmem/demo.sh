@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Goal: the command receives a real file into a dma-buf: byte for byte, all of it direct, and the
 # NIC's own counters say the same; steered wrongly in the middle, its verdict drops by just as much.
-# usage: demo.sh NIC_TOOL LANDFALL [FILE]     in the lab's VM; without FILE it makes one
+# usage: [LANDFALL_LAB_TRANSPORT=devmem-tcp|zcrx] demo.sh NIC_TOOL LANDFALL [FILE]
+# In the lab's VM; without FILE it makes one.
 # shellcheck source-path=SCRIPTDIR/../nic source=../nic/lib.sh
 . "$(dirname "$0")/../nic/lib.sh"
-landfall=$2 file=${3-}
+landfall=$2 file=${3-} transport=${LANDFALL_LAB_TRANSPORT:-devmem-tcp}
 say() { printf 'demo: %s\n' "$*"; }
 export TERM=${LANDFALL_LAB_TERM:-dumb}
 if [ -z "$file" ]; then
@@ -31,6 +32,7 @@ transfer() {
   rm -rf "$work"/{port,report,received}
   mkdir "$work/received"
   provider=$(payload provider) page=$(payload page) linear=$(payload linear) again=$(resent)
+  set -- --transport "$transport" "$@"
   say "receiver: landfall recv --interface lf0 --memory udmabuf $* --listen $here:0 --once --to ..."
   "$landfall" recv --interface lf0 --memory udmabuf --size 16MiB "$@" --listen "$here:0" --once \
     --to "$work/received/" --port-file "$work/port" --report "$work/report" &

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Goal: a receiver that is killed at any moment leaves no binding, no rule and no page behind, and
-# another one beside it loses nothing. usage: kill.sh NIC_TOOL DEVMEM_RECEIVE DEVMEM_LEFT [KILLS [SEED]]
+# another one beside it loses nothing.
+# usage: [LANDFALL_LAB_TRANSPORT=NAME] kill.sh NIC_TOOL DEVMEM_RECEIVE DEVMEM_LEFT [KILLS [SEED]]
 # shellcheck source-path=SCRIPTDIR/../nic source=../nic/lib.sh
 . "$(dirname "$0")/../nic/lib.sh"
 receiver_tool=$2 left=$3
+transport=${LANDFALL_LAB_TRANSPORT-}
 kills=${4:-25}
 [ -z "${LANDFALL_SOAK-}" ] || kills=500
 RANDOM=${5:-7}
@@ -17,7 +19,7 @@ declare -A hits
 for ((i = 0; i < kills; i++)); do
   rm -f "$work/phase"
   if ((i % 8 == 7)); then  # while it binds and unbinds
-    "$receiver_tool" churn --devmem lf0 --queue 3 --phase "$work/phase" 5001 >/dev/null 2>&1 &
+    "$receiver_tool" churn ${transport:+--transport "$transport"} --devmem lf0 --queue 3 --phase "$work/phase" 5001 >/dev/null 2>&1 &
     receiver=$!
     until [ -s "$work/phase" ]; do sleep 0.01; done
     sleep "0.$((RANDOM % 3))$((RANDOM % 10))"

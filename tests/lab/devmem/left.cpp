@@ -18,8 +18,10 @@ int main(int argc, char** argv) {
   const Result<std::vector<nic::Rule>> rules = (*nic)->rules(index);
   if (!state || !rules) return std::fprintf(stderr, "cannot be read\n"), 1;
   unsigned long long bindings = 0, inflight = 0;
-  for (const nic::QueueState& queue : state->queues) bindings += queue.dmabuf_id ? 1 : 0;
-  for (const nic::PagePool& pool : state->pools) inflight += pool.dmabuf_id ? pool.inflight : 0;
+  for (const nic::QueueState& queue : state->queues)
+    bindings += queue.dmabuf_id || queue.io_uring ? 1 : 0;
+  for (const nic::PagePool& pool : state->pools)
+    inflight += pool.dmabuf_id || pool.io_uring ? pool.inflight : 0;
   std::printf("bindings=%llu rules=%zu inflight=%llu\n", bindings, rules->size(), inflight);
   return 0;
 }

@@ -3,7 +3,7 @@
 // usage: devmem_receive recv|churn --devmem IFACE --queue N[,N...] [--pool BYTES] [--page BYTES]
 //        [--memory SOURCE] [--flows N] [--hold N] [--steer 0|1] [--option KEY=VALUE]...
 //        [--contract require_direct] [--attach BYTES] [--stall MS] [--phase FILE] [--ports N]
-//        [--warmup BYTES] [--adopted 0|1] PORT
+//        [--warmup BYTES] [--adopted 0|1] [--transport NAME] PORT
 // Prints "ready", takes N connections (1) and prints what came as KEY=VALUE. --hold: so many
 // pages are kept before the oldest Buffer is dropped. --ports: it listens on so many, from PORT on;
 // each has the next queue. --warmup: after so many bytes the clock starts. churn: it binds and
@@ -84,6 +84,7 @@ Options read(int argc, char** argv) {
     const std::string name = argv[i], value = argv[i + 1];
     if (name == "--devmem") options.group.interface = value;
     if (name == "--memory") options.memory = value;
+    if (name == "--transport") options.group.transports = {value};
     if (name == "--pool") options.pool_bytes = std::stoull(value);
     if (name == "--flows") options.flows = static_cast<std::uint32_t>(std::stoul(value));
     if (name == "--warmup") options.warmup_bytes = std::stoull(value);
@@ -98,7 +99,6 @@ Options read(int argc, char** argv) {
     if (name == "--option") options.group.options.push_back(value);
     if (name == "--page") {
       options.page_bytes = std::stoull(value);
-      options.group.options.push_back("devmem-tcp.rx-page=" + value);
     }
     if (name == "--queue") {
       std::istringstream list{value};
@@ -107,6 +107,9 @@ Options read(int argc, char** argv) {
       options.group.queues = static_cast<std::uint32_t>(options.group.queue_ids.size());
     }
   }
+  if (options.page_bytes != 0)
+    options.group.options.push_back(options.group.transports[0] +
+                                    ".rx-page=" + std::to_string(options.page_bytes));
   options.port = static_cast<std::uint16_t>(std::atoi(argv[argc - 1]));
   return options;
 }
@@ -138,10 +141,11 @@ Fd accept_queued(const Options& options) {
 }
 
 Result<Region> allocate(const Context& context, const Options& options) {
-  Result<Region> region =
-      Region::allocate(context, {.source = options.memory,
-                                 .size_bytes = options.pool_bytes,
-                                 .page_bytes = options.page_bytes > 4096 ? 2u << 20 : 0});
+  Result<Region> region = Region::allocate(
+      context,
+      {.source = options.memory,
+       .size_bytes = options.pool_bytes,
+       .page_bytes = options.page_bytes > 4096 && options.memory == "udmabuf" ? 2u << 20 : 0});
   if (!region || !options.adopted) return region;
   const Result<DmabufRange> range = region->export_dmabuf(0, region->memory().size_bytes());
   if (!range) return range.error();
@@ -261,11 +265,13 @@ int run(const Options& options) {
   held.clear();
   const Verdict verdict = group->verdict();
   std::printf(
-      "bytes=%llu devmem=%llu linear=%llu copied=%llu frags=%llu pages=%llu whole=%llu wrong=%llu "
+      "bytes=%llu devmem=%llu linear=%llu copied=%llu unsure=%llu frags=%llu pages=%llu whole=%llu "
+      "wrong=%llu "
       "failed=%llu",
       totals.bytes, static_cast<unsigned long long>(verdict[Placement::direct]),
       static_cast<unsigned long long>(verdict[Placement::linear]),
-      static_cast<unsigned long long>(verdict[Placement::copied]), totals.frags, totals.pages,
+      static_cast<unsigned long long>(verdict[Placement::copied]),
+      static_cast<unsigned long long>(verdict[Placement::unsure]), totals.frags, totals.pages,
       totals.whole, totals.wrong, totals.failed);
   for (const Verdict::Count& count : verdict.reasons)
     if (count.bytes != 0)

@@ -71,13 +71,13 @@ expect() {  # expect WHAT VALUE OPERATOR VALUE
   test "$2" "$3" "$4" || die "$1: $2 is not $3 $4"
 }
 
-# One stream from the peer. Its receiver's line is in $result, values of it by the function value.
+# One stream from the peer, to receiver_tool, which is told of a transport ($transport) if it is set. Its receiver's line is in $result, values of it by the function value.
 receiver_start() {  # receiver_start PORT [OPTION...]
   local port=$1
   shift
   rm -f "$work/out"
   mkfifo "$work/ready"
-  "${receiver_tool:-$tool}" recv "$@" "$port" >"$work/ready" 2>"$work/errors" &
+  "${receiver_tool:-$tool}" recv ${transport:+--transport "$transport"} "$@" "$port" >"$work/ready" 2>"$work/errors" &
   receiver=$!
   exec 8<"$work/ready"
   rm "$work/ready"

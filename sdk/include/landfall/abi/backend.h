@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 #define LANDFALL_ABI_MAJOR 0u
-#define LANDFALL_ABI_MINOR 2u
+#define LANDFALL_ABI_MINOR 3u
 
 /* Does this table reach as far as `op`, and is the op there? The only way to look at an op. */
 #define LANDFALL_HAS(table, type, op) \
@@ -150,7 +150,10 @@ enum { /* landfall_needs.flags: what the core must bring, and what the transport
        LANDFALL_DRY_POOL_DROPS =
            128, /* a full region drops packets at the NIC; else senders stall by flow control */
        LANDFALL_NEED_GRANT =
-           256 /* the core binds the region to the interface's queues and passes a grant */
+           256, /* the core binds the region to the interface's queues and passes a grant */
+       LANDFALL_NEED_QUEUES =
+           512 /* the core chooses receive queues of the interface and steers flows
+                  to them, and the transport binds them: a grant without id */
 };
 typedef struct landfall_needs {
   uint32_t struct_size, flags;
@@ -178,7 +181,7 @@ typedef struct landfall_domain_spec {
   uint64_t dmabuf_offset; /* of the region in that dma-buf */
   const char* options;    /* "key=value\n..." for this transport, checked by it; NULL = "" */
   /* The grant, where NEED_GRANT: the region is bound to queue_ids from before domain_open to after
-   * domain_close. */
+   * domain_close. NEED_QUEUES: without the binding, and grant_dmabuf_id is 0. */
   int32_t grant_fd; /* hang-up: the binding is gone; -1: none; the domain dups what it keeps */
   uint32_t grant_dmabuf_id; /* the kernel's number of the binding */
   uint32_t rx_page_bytes;   /* of the binding; 0: the CPU's page size */

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "zcrx/domain.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace landfall::zcrx {
+namespace {
+
+using authoring::refuse;
+using authoring::refuse_os;
+
+// A pool below this is dry before a window has opened.
+constexpr std::uint64_t kPagesLeast = 256;
+
+std::uint32_t page_of(std::uint32_t asked) {
+  return asked != 0 ? asked : static_cast<std::uint32_t>(::sysconf(_SC_PAGESIZE));
+}
+
+/// Memory that is a dma-buf is registered as one: its host view cannot be (VM_PFNMAP), and what the
+/// NIC leaves in heads is told apart there (receive.cpp).
+bool is_dmabuf(const landfall_memory* region) {
+  return region != nullptr && (region->flags & LANDFALL_MEM_DMABUF) != 0;
+}
+
+}  // namespace
+
+landfall_errc Domain::probe(const landfall_domain_spec& spec, landfall_needs* ret_needs,
+                            landfall_why* reterr_why) {
+  Options options;
+  const landfall_errc understood = read_options(spec.options, &options, reterr_why);
+  ret_needs->flags = LANDFALL_TAKES_SOCKETS;
+  if (options.no_device) {
+    ret_needs->flags |= LANDFALL_NEED_HOST_VIEW | LANDFALL_FLOW_ON_ANY_QUEUE;
+    ret_needs->copy_reason = LANDFALL_REASON_copied_by_kernel;
+  } else {
+    ret_needs->flags |= LANDFALL_NEED_QUEUES | LANDFALL_DRY_POOL_DROPS;
+    ret_needs->flags |=
+        is_dmabuf(spec.region) ? LANDFALL_NEED_DMABUF_PER_QUEUE : LANDFALL_NEED_HOST_VIEW;
+    ret_needs->spill_bytes_per_queue = options.spill_bytes;
+  }
+  ret_needs->slice_align_bytes = page_of(options.rx_page_bytes);
+  ret_needs->min_slice_bytes = kPagesLeast * page_of(options.rx_page_bytes);
+  ret_needs->best_placement = options.no_device ? LANDFALL_COPIED : LANDFALL_DIRECT;
+  if (understood != LANDFALL_ERRC_ok) return understood;
+  Features features;
+  if (const landfall_errc code = probe_kernel(spec.host, &features, reterr_why);
+      code != LANDFALL_ERRC_ok)
+    return code;
+  if (options.rx_page_bytes > page_of(0) && !features.rx_page_size)
+    return refuse(reterr_why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_page_size_refused,
+                  LANDFALL_ORIGIN_LANDFALL, 0, "this kernel's zero-copy receive has one page size");
+  if (options.no_device)
+    return features.no_device
+               ? landfall_errc{LANDFALL_ERRC_ok}
+               : refuse(reterr_why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_kernel_too_old,
+                        LANDFALL_ORIGIN_LANDFALL, 0,
+                        "zero-copy receive without an interface is newer than this kernel");
+  if (spec.interface_index != 0) return LANDFALL_ERRC_ok;
+  return refuse(reterr_why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_interface_not_named);
+}
+
+landfall_errc Domain::open(const landfall_domain_spec& spec, landfall_why* reterr_why) {
+  host_ = spec.host;
+  region_ = spec.region;
+  if (const landfall_errc code = read_options(spec.options, &options_, reterr_why);
+      code != LANDFALL_ERRC_ok)
+    return code;
+  if (const landfall_errc code = probe_kernel(host_, &features_, reterr_why);
+      code != LANDFALL_ERRC_ok)
+    return code;
+  page_bytes_ = page_of(options_.rx_page_bytes);
+  interface_index_ = spec.interface_index;
+  if (options_.no_device) return LANDFALL_ERRC_ok;
+  if (spec.queue_ids == nullptr)
+    return refuse(reterr_why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_no_grant);
+  queue_ids_.assign(spec.queue_ids, spec.queue_ids + spec.queue_count);
+  if (LANDFALL_HAS(&spec, landfall_domain_spec, queue_napi_ids))
+    napi_ids_.assign(spec.queue_napi_ids, spec.queue_napi_ids + spec.queue_count);
+  if (spec.grant_fd < 0) return LANDFALL_ERRC_ok;
+  int fd = -1;
+  const int number = authoring::attempt(
+      host_, "fcntl", [&] { return fd = ::fcntl(spec.grant_fd, F_DUPFD_CLOEXEC, 0); });
+  if (number != 0)
+    return refuse_os(reterr_why, "fcntl(F_DUPFD_CLOEXEC)",
+                     number == EMFILE ? LANDFALL_REASON_nofile_limit : LANDFALL_REASON_none,
+                     number);
+  lifeline_.reset(fd);
+  return LANDFALL_ERRC_ok;
+}
+
+}  // namespace landfall::zcrx

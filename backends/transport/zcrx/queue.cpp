@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+// The flows of a queue: how they come, what they ask of the ring, what they give back, how they
+// end.
+#include "zcrx/queue.hpp"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <utility>
+
+#include "zcrx/user_data.hpp"
+
+namespace landfall::zcrx {
+
+using authoring::refuse;
+using authoring::refuse_os;
+
+namespace {
+
+constexpr std::uint32_t kRequests = 256;
+// A completion for each piece of a page that waits in the kernel: what does not fit stops a receive
+// (ENOSPC), and is asked for again.
+constexpr std::uint32_t kCompletions = 4096;
+
+}  // namespace
+
+landfall_errc Queue::open(const landfall_queue_spec& spec, landfall_why* why) {
+  extents_max_ = spec.extents_max;
+  index_ = spec.index;
+  slice_offset_ = spec.slice_offset;
+  slice_bytes_ = spec.slice_length;
+  is_dmabuf_ = spec.slice_dmabuf_fd >= 0;
+  if (is_dmabuf_) {
+    // The kernel takes nothing but a whole one (io_import_dmabuf, io_uring/zcrx.c, Linux 7.3).
+    const off_t whole = ::lseek(spec.slice_dmabuf_fd, 0, SEEK_END);
+    if (whole > 0 && static_cast<std::uint64_t>(whole) != slice_bytes_)
+      return refuse(why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_dmabuf_not_divisible);
+  }
+  spill_.emplace(spec.spill);
+  if (const auto code =
+          ring_.open(domain_.host(), kRequests, kCompletions, IORING_SETUP_CQE32, why);
+      code != LANDFALL_ERRC_ok)
+    return code;
+  const Options& options = domain_.options();
+  InterfaceQueue::Setup setup;
+  setup.host = domain_.host();
+  setup.interface_index = domain_.interface_index();
+  setup.queue_id = domain_.queue_id(index_);
+  setup.no_device = options.no_device;
+  setup.dmabuf_fd = spec.slice_dmabuf_fd;
+  if (!is_dmabuf_) setup.area = static_cast<std::byte*>(domain_.region().host) + slice_offset_;
+  setup.area_bytes = slice_bytes_;
+  setup.refill_entries = options.refill_entries != 0 ? options.refill_entries : extents_max_;
+  setup.rx_page_bytes = options.rx_page_bytes;
+  setup.event_user_data = kEvent;
+  setup.features = domain_.features();
+  if (const auto code = interface_.open(ring_, setup, why); code != LANDFALL_ERRC_ok) return code;
+  windows_.open(
+      options.window_bytes != 0 ? std::min(options.window_bytes, slice_bytes_) : slice_bytes_ / 2,
+      static_cast<std::uint32_t>(std::countr_zero(domain_.page_bytes())));
+  return LANDFALL_ERRC_ok;
+}
+
+Queue::~Queue() {
+  stop();
+  // A Group that is opened right after this one finds the queue free.
+  ring_.wait_until_gone();
+  while (newest_ != nullptr) destroy(*newest_);
+}
+
+// ---- the ring
+// ------------------------------------------------------------------------------------
+
+landfall_errc Queue::enable() {
+  if (enabled_) return LANDFALL_ERRC_ok;
+  const int code = ring_.enable();
+  if (code < 0) return authoring::errc_of(-code);
+  enabled_ = true;
+  return LANDFALL_ERRC_ok;
+}
+
+bool Queue::request_bytes(Flow& flow) noexcept {
+  io_uring_sqe* sqe = ring_.request();
+  if (sqe == nullptr) return false;
+  io_uring_prep_rw(uapi::kOpRecvZc, sqe, flow.socket.get(), nullptr, 0, 0);
+  sqe->ioprio = IORING_RECV_MULTISHOT;
+  sqe->file_index = interface_.id();  // zcrx_ifq_idx
+  sqe->user_data = user_data_of(flow);
+  flow.in_flight = true;
+  return true;
+}
+
+bool Queue::request_cancel(Flow& flow) noexcept {
+  if (!ring_.is_open()) return false;
+  io_uring_sqe* sqe = ring_.request();
+  if (sqe == nullptr) return false;
+  io_uring_prep_cancel64(sqe, user_data_of(flow), 0);
+  sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  sqe->user_data = kCancel;
+  flow.cancelling = true;
+  return true;
+}
+
+/// Receives for the flows that have none, and an eye on the lifeline.
+void Queue::prepare() {
+  interface_.refill().publish();
+  if (!lifeline_armed_ && domain_.lifeline() >= 0) {
+    if (io_uring_sqe* sqe = ring_.request(); sqe != nullptr) {
+      io_uring_prep_poll_add(sqe, domain_.lifeline(), POLLRDHUP);
+      sqe->user_data = kLifeline;
+      lifeline_armed_ = true;
+    }
+  }
+  for (std::uint32_t left = runnable_.size(); left != 0; --left) {
+    Flow& flow = runnable_.pop();
+    if (!flow.wants_request()) {
+      runnable_.push(flow);
+    } else if (!request_bytes(flow)) {
+      return runnable_.push(flow);
+    }
+  }
+}
+
+// ---- flows
+// ---------------------------------------------------------------------------------------
+
+landfall_errc Queue::attach(int fd, const landfall_flow_spec& spec, Flow** ret_flow,
+                            landfall_why* why) {
+  if (revoked_) return refuse(why, LANDFALL_ERRC_revoked, LANDFALL_REASON_binding_revoked);
+  auto flow = std::make_unique<Flow>();
+  flow->spec.flow_tag = spec.flow_tag;
+  flow->spec.stream_offset = flow->steered_at = spec.stream_offset;
+  if (LANDFALL_HAS(&spec, landfall_flow_spec, early_bytes)) flow->steered_at += spec.early_bytes;
+  flow->settled_at = flow->steered_at;
+  if (flow->steered_at != spec.stream_offset) flow->settled_at += transport::window_of(fd);
+  // Into a dma-buf the kernel cannot copy what lies in ordinary pages.
+  flow->drains = is_dmabuf_;
+  flow->socket.reset(fd);
+  windows_.flow_came();
+  if (!domain_.options().no_device)
+    flow->window_limited = windows_.limit(fd, windows_.share(), false);
+  flow->older = newest_;
+  if (newest_ != nullptr) newest_->newer = flow.get();
+  newest_ = flow.get();
+  run(*flow);
+  *ret_flow = flow.release();
+  return LANDFALL_ERRC_ok;
+}
+
+landfall_errc Queue::detach(Flow* flow, std::int32_t* ret_fd, landfall_why* why) {
+  if (flow->out != 0) return refuse(why, LANDFALL_ERRC_busy, LANDFALL_REASON_extents_out);
+  const int fd = flow->socket.get();
+  if (!flow->held.empty() || !transport::can_be_read(fd))
+    return refuse(why, LANDFALL_ERRC_busy, LANDFALL_REASON_direct_bytes_queued);
+  if (const auto code = settle(*flow); code != LANDFALL_ERRC_ok) {
+    run(*flow);
+    return refuse(
+        why, code,
+        code == LANDFALL_ERRC_busy ? LANDFALL_REASON_direct_bytes_queued : LANDFALL_REASON_none);
+  }
+  unlist(*flow);
+  *ret_fd = flow->socket.release();
+  windows_.flow_left();
+  destroy(*flow);
+  return LANDFALL_ERRC_ok;
+}
+
+void Queue::close(Flow* flow, bool reset) noexcept {
+  flow->closing = true;
+  unlist(*flow);
+  for (const Completion& completion : std::exchange(flow->held, {}))
+    if (completion.result > 0)
+      interface_.refill().add(completion.off, static_cast<std::uint32_t>(completion.result));
+  authoring::end_connection(flow->socket.get(), reset);
+  if (flow->in_flight && !flow->cancelling) request_cancel(*flow);
+  finish_if_quiet(*flow);
+}
+
+void Queue::pause(Flow* flow, bool on) noexcept {
+  flow->paused = on;
+  if (!on) return run(*flow);
+  if (flow->listed != Flow::Listed::done) unlist(*flow);
+  if (flow->in_flight && !flow->cancelling) request_cancel(*flow);
+}
+
+void Queue::run(Flow& flow) noexcept {
+  if (flow.listed == Flow::Listed::no && flow.wants_work() && !revoked_) runnable_.push(flow);
+}
+
+void Queue::unlist(Flow& flow) noexcept {
+  if (flow.listed == Flow::Listed::runnable) runnable_.remove(flow);
+  if (flow.listed == Flow::Listed::starved) starved_.remove(flow);
+}
+
+/// The windows' share has changed with the number of flows.
+void Queue::apply_window_share() noexcept {
+  applied_share_ = windows_.share();
+  if (domain_.options().no_device) return;
+  for (Flow* flow = newest_; flow != nullptr; flow = flow->older)
+    if (flow->socket)
+      flow->window_limited =
+          windows_.limit(flow->socket.get(), applied_share_, flow->window_limited);
+}
+
+void Queue::give_back(std::span<const landfall_return> returns) noexcept {
+  bool direct = false;
+  // The list begins with the newest: put last, it is what the NIC takes last, and still in the
+  // cache when the kernel reads its number.
+  for (std::size_t i = returns.size(); i-- > 0;) {
+    const landfall_return& back = returns[i];
+    Flow& flow = *authoring::own<Flow>(back.flow);
+    if (back.memory == 0) {
+      if (!stopped_) interface_.refill().add(back.token, back.length);
+      direct = true;
+    } else {
+      spill_->give_back(static_cast<std::uint32_t>(back.token));
+    }
+    --extents_out_;
+    --flow.out;
+    if (flow.closing) finish_if_quiet(flow);
+  }
+  if (stopped_) return;
+  interface_.refill().publish();
+  if (direct && (interface_.refill().is_full() || !starved_.empty())) {
+    // Nobody reads the ring while the NIC has pages: what waits for it, and who waits for what is
+    // in it, would wait for ever.
+    interface_.flush(ring_);
+    interface_.refill().publish();
+  }
+  while (!starved_.empty() && (direct || spill_->has_room())) run(starved_.pop());
+}
+
+/// The socket lives until its last extent is back.
+void Queue::finish_if_quiet(Flow& flow) noexcept {
+  if (!flow.closing || flow.out != 0 || flow.in_flight || flow.listed == Flow::Listed::done) return;
+  flow.socket.reset();
+  windows_.flow_left();
+  done_.push(flow);
+}
+
+void Queue::tell_closed() {
+  while (!done_.empty() && backlog_.empty() && count_ < out_.size()) {
+    Flow& flow = done_.pop();
+    emit(authoring::record_of(LANDFALL_CLOSED, &flow, flow.spec));
+    destroy(flow);
+  }
+}
+
+void Queue::destroy(Flow& flow) noexcept {
+  (flow.newer == nullptr ? newest_ : flow.newer->older) = flow.older;
+  if (flow.older != nullptr) flow.older->newer = flow.newer;
+  delete &flow;
+}
+
+// ---- the end
+// -------------------------------------------------------------------------------------
+
+/// Nothing of this flow is the kernel's any more, and nothing that it told of waits. Busy:
+/// something does.
+landfall_errc Queue::settle(Flow& flow) {
+  if (const auto code = enable(); code != LANDFALL_ERRC_ok) return code;
+  const auto is_its = [&flow](const Completion& completion) {
+    return flow_in(completion.user_data) == &flow;
+  };
+  while (flow.in_flight) {
+    if (!flow.cancelling && !request_cancel(flow)) return LANDFALL_ERRC_io;
+    const auto code = enter([&] { return ring_.enter_and_wait(1, UINT64_MAX); });
+    if (code != LANDFALL_ERRC_ok) return code;
+    while (const std::optional<Completion> completion = next_completion()) {
+      stash_.push_back(*completion);
+      if (is_its(*completion) && completion->is_terminal())
+        flow.in_flight = flow.cancelling = false;
+    }
+  }
+  for (const Completion& completion : stash_) {
+    if (!is_its(completion)) continue;
+    const bool tells = completion.result > 0 || completion.result != -ECANCELED;
+    if (tells) flow.held.push_back(completion);
+  }
+  stash_.erase(std::remove_if(stash_.begin(), stash_.end(), is_its), stash_.end());
+  return flow.held.empty() ? LANDFALL_ERRC_ok : LANDFALL_ERRC_busy;
+}
+
+/// The ring goes, and with it the area from the queue: the kernel takes the queue from the NIC
+/// first, so that nothing that is out is written to (zcrx_unregister_user, io_uring/zcrx.c,
+/// Linux 7.3).
+void Queue::stop() noexcept {
+  if (stopped_) return;
+  stopped_ = true;
+  while (!runnable_.empty()) runnable_.pop();
+  while (!starved_.empty()) starved_.pop();
+  ring_.close();
+}
+
+}  // namespace landfall::zcrx

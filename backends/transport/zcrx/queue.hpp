@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <sys/types.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+
+#include "shared/ordinary.hpp"
+#include "shared/spill.hpp"
+#include "shared/windows.hpp"
+#include "zcrx/domain.hpp"
+#include "zcrx/flow.hpp"
+
+namespace landfall::zcrx {
+
+using transport::Cause;
+
+/// One Receiver's share of the transport: a ring of its own, registered with one receive queue of
+/// the interface, and the flows that arrive there.
+///
+/// Threads: as abi/backend.h says: the polling thread, which the ring belongs to from its first
+/// call on; after stop() any, one at a time.
+class Queue {
+ public:
+  explicit Queue(Domain& domain) noexcept : domain_{domain} {}
+  ~Queue();
+  Queue(const Queue&) = delete;
+  Queue& operator=(const Queue&) = delete;
+
+  // queue.cpp
+  landfall_errc open(const landfall_queue_spec& spec, landfall_why* why);
+  void stop() noexcept;
+  void give_back(std::span<const landfall_return> returns) noexcept;
+  landfall_errc attach(int fd, const landfall_flow_spec& spec, Flow** ret_flow, landfall_why* why);
+  landfall_errc detach(Flow* flow, std::int32_t* ret_fd, landfall_why* why);
+  void close(Flow* flow, bool reset) noexcept;
+  void pause(Flow* flow, bool on) noexcept;
+
+  // receive.cpp
+  std::uint32_t poll(std::span<landfall_record> out);
+
+  // wait.cpp
+  std::uint32_t arm();
+  landfall_errc wait(int control_fd, std::uint64_t timeout_ns, std::int32_t* ret_control);
+  std::int32_t wait_fd() noexcept;
+
+ private:
+  // receive.cpp
+  bool room() const noexcept {
+    return backlog_.empty() && count_ < out_.size() && extents_out_ < extents_max_;
+  }
+  void emit(const landfall_record& record);
+  std::optional<Completion> next_completion() noexcept;
+  void take_completions();
+  void on_completion(const Completion& completion);
+  void tell(Flow& flow, const Completion& completion);
+  void tell_held(Flow& flow);
+  void on_bytes(Flow& flow, const Completion& completion);
+  Cause placement_of(const Flow& flow, const Completion& completion);
+  void look_for_heads(const Flow& flow) noexcept;
+  void on_end(Flow& flow, std::int32_t result);
+  Cause cause_of(const Flow& flow);
+  void fail(Flow& flow, int number, std::uint32_t code);
+  void work_off_runnable();
+  void drain(Flow& flow);
+  void tell_of_memory();
+  void revoke();
+
+  // queue.cpp
+  landfall_errc enable();
+  bool is_due() noexcept;
+  void prepare();
+  /// Into the kernel: `call` answers as Ring's do.
+  template <class Call>
+  landfall_errc enter(Call&& call);
+  bool request_bytes(Flow& flow) noexcept;
+  bool request_cancel(Flow& flow) noexcept;
+  void run(Flow& flow) noexcept;
+  void unlist(Flow& flow) noexcept;
+  void apply_window_share() noexcept;
+  void finish_if_quiet(Flow& flow) noexcept;
+  void tell_closed();
+  void destroy(Flow& flow) noexcept;
+  landfall_errc settle(Flow& flow);
+  int fault(const char* site) const noexcept { return authoring::fault(domain_.host(), site); }
+
+  Domain& domain_;
+  std::uint32_t extents_max_ = 0;
+  std::uint32_t index_ = 0;
+  std::uint64_t slice_offset_ = 0, slice_bytes_ = 0;
+  bool is_dmabuf_ = false;
+  uring::Ring ring_;
+  InterfaceQueue interface_;  // after ring_: its memory is the kernel's until the ring has gone
+  transport::Windows windows_;
+  std::optional<transport::Spill> spill_;
+
+  std::span<landfall_record> out_;  // of the poll under way
+  std::uint32_t count_ = 0;
+  std::deque<landfall_record> backlog_;        // what did not fit, or came outside of poll
+  std::deque<Completion> stash_;               // taken from the ring before their turn
+  FlowList runnable_{Flow::Listed::runnable};  // to be asked for, to be drained, or to be told of
+  FlowList starved_{Flow::Listed::starved};    // wait for memory
+  FlowList done_{Flow::Listed::done};          // CLOSED is to be told
+  Flow* newest_ = nullptr;
+  std::uint32_t extents_out_ = 0;
+  std::uint32_t applied_share_ = 0;
+  // Of the completions that wait in the ring: so many are sure, and then so many are not.
+  unsigned sure_first_ = 0, unsure_next_ = 0;
+  std::uint64_t copies_seen_ = 0;  // that the kernel has counted
+  std::uint64_t extents_told_ = 0;
+  std::uint64_t look_at_ = 0;      // when so many extents were told, heads are looked for again
+  std::uint64_t heads_until_ = 0;  // heads were found: nothing is sure until so many were told
+  bool pool_dry_ = false;          // the NIC found no page
+  bool told_starved_ = false;
+  bool revoked_ = false;
+  bool stopped_ = false;
+  bool enabled_ = false;
+  bool control_armed_ = false;
+  bool lifeline_armed_ = false;
+};
+
+/// What the call brought is sure unless the kernel counted a copy meanwhile: it copies nowhere but
+/// here (IORING_SETUP_DEFER_TASKRUN).
+template <class Call>
+landfall_errc Queue::enter(Call&& call) {
+  const unsigned before = ring_.completions();
+  const int code = call();
+  const unsigned came = ring_.completions() - before;
+  if (const std::uint64_t copies = interface_.copies(); copies != copies_seen_) {
+    copies_seen_ = copies;
+    if (unsure_next_ == 0) sure_first_ = before;
+    unsure_next_ = before + came - sure_first_;
+  }
+  if (code >= 0 || code == -EINTR || code == -EAGAIN || code == -EBUSY || code == -ETIME)
+    return LANDFALL_ERRC_ok;
+  return authoring::errc_of(-code);
+}
+
+}  // namespace landfall::zcrx

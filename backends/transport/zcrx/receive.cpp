@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+// How bytes come: one multishot receive for each flow tells of every piece that the NIC has put
+// into the area. What the NIC left in packet heads or in ordinary pages
+//   - the kernel copies into an area of host memory, while it has a page for it. It counts that,
+//   but
+//     for what it copies out of heads, and marks none; so a sample of the flows is looked at for
+//     heads.
+//   - cannot go into a dma-buf: the receive ends (ENOMEM), recv(2) takes such bytes into the spill,
+//     and the flow is asked for again. So there each byte's placement is known. The same where the
+//     NIC has all pages of an area.
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "zcrx/queue.hpp"
+#include "zcrx/user_data.hpp"
+
+namespace landfall::zcrx {
+namespace {
+
+// Between two looks for packet heads, and after a find, in extents.
+constexpr std::uint64_t kExtentsPerLook = 64;
+constexpr std::uint64_t kExtentsUnsure = 16384;
+
+}  // namespace
+
+std::uint32_t Queue::poll(std::span<landfall_record> out) {
+  out_ = out;
+  count_ = 0;
+  while (count_ < out_.size() && !backlog_.empty()) {
+    out_[count_++] = backlog_.front();
+    backlog_.pop_front();
+  }
+  if (enable() == LANDFALL_ERRC_ok) {
+    if (applied_share_ != windows_.share()) apply_window_share();
+    if (told_starved_) tell_of_memory();  // before what comes now leaves no room for it
+    work_off_runnable();
+    take_completions();
+    if (count_ == 0 && is_due()) {
+      prepare();
+      static_cast<void>(enter([&] { return ring_.enter(); }));
+      take_completions();
+    }
+  }
+  if (!done_.empty()) tell_closed();
+  tell_of_memory();
+  out_ = {};
+  return count_;
+}
+
+bool Queue::is_due() noexcept {
+  return ring_.has_unsubmitted() || !runnable_.empty() || ring_.kernel_wants_entry() ||
+         (!lifeline_armed_ && domain_.lifeline() >= 0 && !revoked_);
+}
+
+void Queue::emit(const landfall_record& record) {
+  if (backlog_.empty() && count_ < out_.size())
+    out_[count_++] = record;
+  else
+    backlog_.push_back(record);
+}
+
+std::optional<Completion> Queue::next_completion() noexcept {
+  const io_uring_cqe* cqe = ring_.peek();
+  if (cqe == nullptr) return std::nullopt;
+  Completion completion{.user_data = cqe->user_data,
+                        .result = cqe->res,
+                        .flags = cqe->flags,
+                        .off = cqe->big_cqe[0],
+                        .sure = true};
+  ring_.done_with_one();
+  if (sure_first_ != 0) {
+    if (unsure_next_ != 0) --sure_first_;
+  } else if (unsure_next_ != 0) {
+    --unsure_next_;
+    completion.sure = false;
+  }
+  return completion;
+}
+
+void Queue::take_completions() {
+  while (room() && !stash_.empty()) {
+    const Completion completion = stash_.front();
+    stash_.pop_front();
+    on_completion(completion);
+  }
+  while (room()) {
+    const std::optional<Completion> completion = next_completion();
+    if (!completion) break;
+    on_completion(*completion);
+  }
+}
+
+void Queue::on_completion(const Completion& completion) {
+  Flow* const flow = flow_in(completion.user_data);
+  if (flow == nullptr) {
+    if (completion.user_data == kControl) control_armed_ = false;
+    if (completion.user_data == kLifeline) revoke();
+    if (completion.user_data == kEvent) pool_dry_ = true;
+    return;
+  }
+  if (completion.is_terminal()) flow->in_flight = flow->cancelling = false;
+  if ((flow->paused || !flow->held.empty()) && !flow->closing) {
+    flow->held.push_back(completion);
+  } else {
+    tell(*flow, completion);
+  }
+  if (flow->closing) return finish_if_quiet(*flow);
+  run(*flow);
+}
+
+void Queue::tell(Flow& flow, const Completion& completion) {
+  if (completion.result > 0) on_bytes(flow, completion);
+  if (completion.result <= 0 && completion.is_terminal()) on_end(flow, completion.result);
+}
+
+/// What came while the flow was paused.
+void Queue::tell_held(Flow& flow) {
+  while (!flow.held.empty() && !flow.paused && room()) {
+    const Completion completion = flow.held.front();
+    flow.held.pop_front();
+    tell(flow, completion);
+  }
+}
+
+void Queue::on_bytes(Flow& flow, const Completion& completion) {
+  const auto length = static_cast<std::uint32_t>(completion.result);
+  const std::uint64_t at = completion.off & uapi::kOffsetMask;
+  if (flow.closing) return interface_.refill().add(completion.off, length);
+  const Cause cause = placement_of(flow, completion);
+  landfall_record record = authoring::record_of(LANDFALL_DATA, &flow, flow.spec);
+  record.placement = cause.placement;
+  record.code = cause.code;
+  record.length = length;
+  record.offset = slice_offset_ + at;
+  record.token = completion.off;
+  record.charge_bytes = domain_.page_bytes();
+  out_[count_++] = record;
+  flow.spec.stream_offset += length;
+  flow.saw_direct = flow.saw_direct || cause.placement == LANDFALL_DIRECT;
+  flow.since_direct = 0;
+  ++flow.out;
+  ++extents_out_;
+  if (++extents_told_ >= look_at_) look_for_heads(flow);
+}
+
+/// Of bytes in the area.
+Cause Queue::placement_of(const Flow& flow, const Completion& completion) {
+  if (is_dmabuf_) return {LANDFALL_DIRECT, 0};
+  if (domain_.options().no_device) return {LANDFALL_COPIED, LANDFALL_REASON_copied_by_kernel};
+  if (flow.spec.stream_offset < flow.steered_at)
+    return {LANDFALL_COPIED, LANDFALL_REASON_before_steering};
+  if (completion.sure && interface_.counts_copies() && extents_told_ >= heads_until_)
+    return {LANDFALL_DIRECT, 0};
+  if (flow.early()) return {LANDFALL_COPIED, LANDFALL_REASON_before_steering};
+  const std::uint32_t ours = domain_.napi_id(index_);
+  if (!completion.sure && ours != 0 && transport::incoming_napi(flow.socket.get()) != ours)
+    return {LANDFALL_COPIED, LANDFALL_REASON_wrong_queue};
+  return {LANDFALL_UNSURE, LANDFALL_REASON_copy_not_marked};
+}
+
+/// Can recv(2) read the next byte of the flow? Then it lies in ordinary memory, and the kernel is
+/// about to copy it without a word.
+void Queue::look_for_heads(const Flow& flow) noexcept {
+  look_at_ = extents_told_ + kExtentsPerLook;
+  if (is_dmabuf_ || domain_.options().no_device || !interface_.counts_copies()) return;
+  std::byte next;
+  if (::recv(flow.socket.get(), &next, 1, MSG_PEEK | MSG_DONTWAIT) == 1)
+    heads_until_ = extents_told_ + kExtentsUnsure;
+}
+
+/// A receive has ended: the stream, or only the receive.
+void Queue::on_end(Flow& flow, std::int32_t result) {
+  if (flow.closing || flow.ended) return;
+  switch (result) {
+    case 0:
+      return fail(flow, 0, 0);
+    case -ECANCELED:  // paused or closing
+    case -ENOSPC:     // no room for completions: there is now
+    case -EINTR:
+    case -EAGAIN:
+      return;
+    case -ENOMEM:
+      // Bytes in ordinary pages, and no page of the area for them: with a NIC it may have them all.
+      if (!domain_.options().no_device) {
+        flow.drains = true;
+      } else if (interface_.refill().has_unread()) {
+        interface_.flush(ring_);  // nobody reads the ring while the NIC has pages
+      } else if (!flow.paused) {
+        starved_.push(flow);
+      }
+      return;
+    case -EFAULT:  // in a page of another queue's area (io_zcrx_recv_frag)
+      return fail(flow, EFAULT, LANDFALL_REASON_wrong_queue);
+    default:
+      return fail(flow, -result, authoring::reason_of_end(-result));
+  }
+}
+
+/// `number` 0: the end of the stream.
+void Queue::fail(Flow& flow, int number, std::uint32_t code) {
+  flow.ended = true;
+  unlist(flow);
+  landfall_record record = authoring::end_of(&flow, flow.spec, number);
+  if (code != 0) record.code = code;
+  emit(record);
+}
+
+// ---- what the NIC did not put into the area
+// --------------------------------------------------------
+
+void Queue::work_off_runnable() {
+  for (std::uint32_t turns = runnable_.size(); turns != 0 && room(); --turns) {
+    Flow& flow = runnable_.pop();
+    tell_held(flow);
+    if (flow.held.empty() && flow.drains && !flow.in_flight && !flow.ended) drain(flow);
+    run(flow);
+  }
+}
+
+/// Until the next byte is one that recv(2) cannot read, or there is none.
+void Queue::drain(Flow& flow) {
+  while (room()) {
+    const std::span<std::byte> into = spill_->room();
+    if (into.empty()) return starved_.push(flow);
+    int number = fault("recv");
+    ssize_t got = -1;
+    if (number == 0) {
+      got = ::recv(flow.socket.get(), into.data(), into.size(), MSG_DONTWAIT);
+      if (got < 0) number = errno;
+    }
+    if (got > 0) {
+      const auto length = static_cast<std::uint32_t>(got);
+      const Cause cause = cause_of(flow);
+      const transport::Spill::Place place = spill_->take(length);
+      landfall_record record = authoring::record_of(LANDFALL_DATA, &flow, flow.spec);
+      record.placement = cause.placement;
+      record.code = cause.code;
+      record.memory = 1;
+      record.length = length;
+      record.offset = place.offset;
+      record.token = place.block;
+      record.charge_bytes = length;
+      out_[count_++] = record;
+      spill_->align();
+      flow.spec.stream_offset += length;
+      flow.since_direct += length;
+      ++flow.out;
+      ++extents_out_;
+    } else if (got == 0) {
+      return fail(flow, 0, 0);
+    } else if (number == EFAULT || number == EAGAIN) {
+      flow.drains = false;
+      return;
+    } else if (number != EINTR) {
+      return fail(flow, number, authoring::reason_of_end(number));
+    }
+  }
+}
+
+/// Of bytes in the spill.
+Cause Queue::cause_of(const Flow& flow) {
+  const std::uint32_t ours = domain_.napi_id(index_);
+  const bool right = ours == 0 || transport::incoming_napi(flow.socket.get()) == ours;
+  return transport::cause_of_copy(flow.early(), right, flow.since_direct);
+}
+
+/// The NIC found no page, or flows wait for memory; and when that is over.
+void Queue::tell_of_memory() {
+  const bool scarce = std::uint64_t{extents_out_} * domain_.page_bytes() >= slice_bytes_ / 2;
+  if (pool_dry_ && !scarce) {
+    interface_.arm_event(ring_, uapi::kEventAllocFail);
+    pool_dry_ = false;
+  }
+  const bool waits_for_us = ring_.has_completion() || !stash_.empty();
+  const bool starves = pool_dry_ || (!starved_.empty() && !waits_for_us);
+  if (starves == told_starved_ || !backlog_.empty() || count_ == out_.size()) return;
+  told_starved_ = starves;
+  landfall_record record{};
+  record.kind = starves ? LANDFALL_STARVED : LANDFALL_FED;
+  emit(record);
+}
+
+/// The lifeline hung up: nothing more is received, what is out stays valid.
+void Queue::revoke() {
+  revoked_ = true;
+  while (!runnable_.empty()) runnable_.pop();
+  while (!starved_.empty()) starved_.pop();
+  landfall_record record{};
+  record.kind = LANDFALL_REVOKED;
+  record.code = LANDFALL_REASON_binding_revoked;
+  emit(record);
+}
+
+}  // namespace landfall::zcrx

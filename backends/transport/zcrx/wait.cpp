@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the thread sleeps: in wait(), or in its own poll on wait_fd() after arm().
+#include <poll.h>
+
+#include <cerrno>
+
+#include "zcrx/queue.hpp"
+#include "zcrx/user_data.hpp"
+
+namespace landfall::zcrx {
+
+std::uint32_t Queue::arm() {
+  if (enable() != LANDFALL_ERRC_ok) return LANDFALL_ARM_READY;
+  const bool is_woken = ring_.arm_wait_fd();
+  if (ring_.has_wait_fd() && is_due()) {
+    prepare();
+    static_cast<void>(enter([&] { return ring_.enter(); }));
+  }
+  std::uint32_t armed = 0;
+  const bool full = extents_out_ >= extents_max_;
+  const bool waits = !stash_.empty() || ring_.has_completion();
+  if (!backlog_.empty() || !done_.empty() || (waits && !full) || !is_woken)
+    armed |= LANDFALL_ARM_READY;
+  // Worked off by poll() itself.
+  for (const Flow* flow = runnable_.front(); flow != nullptr && !full; flow = flow->next)
+    if (!flow->wants_request()) armed |= LANDFALL_ARM_READY;
+  const bool scarce = std::uint64_t{extents_out_} * domain_.page_bytes() >= slice_bytes_ / 2;
+  if (full || scarce || !starved_.empty()) armed |= LANDFALL_ARM_WANTS_RETURNS;
+  return armed;
+}
+
+std::int32_t Queue::wait_fd() noexcept {
+  return ring_.wait_fd();
+}
+
+landfall_errc Queue::wait(int control_fd, std::uint64_t timeout_ns, std::int32_t* ret_control) {
+  *ret_control = 0;
+  if (const auto code = enable(); code != LANDFALL_ERRC_ok) return code;
+  prepare();
+  if (!control_armed_ && control_fd >= 0) {
+    // A single shot looks when it is armed: it behaves as if level-triggered.
+    if (io_uring_sqe* sqe = ring_.request(); sqe != nullptr) {
+      io_uring_prep_poll_add(sqe, control_fd, POLLIN);
+      sqe->user_data = kControl;
+      control_armed_ = true;
+    }
+  }
+  const landfall_errc code = enter([&] { return ring_.enter_and_wait(1, timeout_ns); });
+  if (control_armed_ && ring_.completion_waits(kControl)) *ret_control = 1;
+  return code;
+}
+
+}  // namespace landfall::zcrx
