@@ -4,7 +4,8 @@
 //   mode=post    1 MiB messages into one buffer      mode=idle  flows=N: memory that idle flows
 //   take
 // [flows=N] [engine=io_uring|recv] [option=tcp.KEY=VALUE,...] bytes=N
-// devmem=IFACE [queue=N]: devmem-tcp into a udmabuf of the same size, on that queue
+// devmem=IFACE [queue=N] [transport=devmem-tcp|zcrx] [memory=udmabuf] [page=BYTES]: on that queue,
+// into a memory of the same size
 #include <array>
 #include <deque>
 #include <sstream>
@@ -36,10 +37,14 @@ landfall::Region allocate(const landfall::Context& context, std::string& pages) 
       context, {.source = "host", .size_bytes = bench::kRegion, .populated = true}));
 }
 
-landfall::Region allocate_dmabuf(const landfall::Context& context, std::string& pages) {
-  pages = "udmabuf";
+landfall::Region allocate(const landfall::Context& context, std::string& pages,
+                          const std::string& source, std::uint64_t page_bytes) {
+  pages = source;
   return must(landfall::Region::allocate(
-      context, {.source = "udmabuf", .size_bytes = bench::kRegion, .populated = true}));
+      context, {.source = source,
+                .size_bytes = bench::kRegion,
+                .page_bytes = page_bytes > 4096 && source != "host" ? 2u << 20 : 0,
+                .populated = true}));
 }
 
 std::uint64_t resident_bytes() {
@@ -59,14 +64,19 @@ struct Receive {
     landfall::GroupOptions options;
     options.transports = {"tcp"};
     options.interface = given.text("devmem", "");
+    const std::uint64_t page_bytes = given.number("page", 0);
     landfall::Region memory =
-        options.interface.empty() ? allocate(context, pages) : allocate_dmabuf(context, pages);
+        options.interface.empty()
+            ? allocate(context, pages)
+            : allocate(context, pages, given.text("memory", "udmabuf"), page_bytes);
     if (!options.interface.empty()) {
-      options.transports = {"devmem-tcp"};
+      options.transports = {given.text("transport", "devmem-tcp")};
+      if (page_bytes != 0)
+        options.options.push_back(options.transports[0] + ".rx-page=" + std::to_string(page_bytes));
       options.queue_ids = {static_cast<std::uint32_t>(given.number("queue", 0))};
     }
     const std::string engine = given.text("engine", "");
-    if (!engine.empty()) options.options = {"tcp.engine=" + engine};
+    if (!engine.empty()) options.options.push_back("tcp.engine=" + engine);
     std::istringstream list{given.text("option", "")};
     for (std::string option; std::getline(list, option, ',');) options.options.push_back(option);
     options.flows_max = flows + 16;

@@ -25,6 +25,7 @@ constexpr std::uint32_t kRequests = 256;
 // A completion for each piece of a page that waits in the kernel: what does not fit stops a receive
 // (ENOSPC), and is asked for again.
 constexpr std::uint32_t kCompletions = 4096;
+constexpr unsigned kWorkMost = 256;
 
 }  // namespace
 
@@ -81,6 +82,12 @@ landfall_errc Queue::enable() {
   if (code < 0) return authoring::errc_of(-code);
   enabled_ = true;
   return LANDFALL_ERRC_ok;
+}
+
+landfall_errc Queue::enter() {
+  // A call does 20 pieces of work (IO_LOCAL_TW_DEFAULT_MAX), each of 21 packets
+  // (IO_SKBS_PER_CALL_LIMIT), or as many as it is to wait for; waiting for them takes no time here.
+  return enter([&] { return more_waits_ ? ring_.enter_and_wait(kWorkMost, 0) : ring_.enter(); });
 }
 
 bool Queue::request_bytes(Flow& flow) noexcept {

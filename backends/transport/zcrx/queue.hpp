@@ -73,6 +73,8 @@ class Queue {
   landfall_errc enable();
   bool is_due() noexcept;
   void prepare();
+  /// Does the work that waits in the kernel.
+  landfall_errc enter();
   /// Into the kernel: `call` answers as Ring's do.
   template <class Call>
   landfall_errc enter(Call&& call);
@@ -115,6 +117,8 @@ class Queue {
   std::uint64_t heads_until_ = 0;  // heads were found: nothing is sure until so many were told
   bool pool_dry_ = false;          // the NIC found no page
   bool told_starved_ = false;
+  bool more_waits_ = false;  // the kernel stopped before it had done all that waits
+  bool slept_ = false;       // in wait(), and has not polled in vain since
   bool revoked_ = false;
   bool stopped_ = false;
   bool enabled_ = false;
@@ -134,6 +138,7 @@ landfall_errc Queue::enter(Call&& call) {
     if (unsure_next_ == 0) sure_first_ = before;
     unsure_next_ = before + came - sure_first_;
   }
+  more_waits_ = ring_.kernel_wants_entry();
   if (code >= 0 || code == -EINTR || code == -EAGAIN || code == -EBUSY || code == -ETIME)
     return LANDFALL_ERRC_ok;
   return authoring::errc_of(-code);

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "zcrx/queue.hpp"
 #include "zcrx/user_data.hpp"
@@ -37,9 +38,11 @@ std::uint32_t Queue::poll(std::span<landfall_record> out) {
     if (told_starved_) tell_of_memory();  // before what comes now leaves no room for it
     work_off_runnable();
     take_completions();
-    if (count_ == 0 && is_due()) {
+    // Who has slept in wait() and was told of all that it woke for is about to sleep there again.
+    const bool sleeper = count_ == 0 && std::exchange(slept_, false);
+    if (count_ == 0 && !sleeper && is_due()) {
       prepare();
-      static_cast<void>(enter([&] { return ring_.enter(); }));
+      static_cast<void>(enter());
       take_completions();
     }
   }

@@ -2,8 +2,6 @@
 // How the thread sleeps: in wait(), or in its own poll on wait_fd() after arm().
 #include <poll.h>
 
-#include <cerrno>
-
 #include "zcrx/queue.hpp"
 #include "zcrx/user_data.hpp"
 
@@ -14,7 +12,7 @@ std::uint32_t Queue::arm() {
   const bool is_woken = ring_.arm_wait_fd();
   if (ring_.has_wait_fd() && is_due()) {
     prepare();
-    static_cast<void>(enter([&] { return ring_.enter(); }));
+    static_cast<void>(enter());
   }
   std::uint32_t armed = 0;
   const bool full = extents_out_ >= extents_max_;
@@ -45,7 +43,9 @@ landfall_errc Queue::wait(int control_fd, std::uint64_t timeout_ns, std::int32_t
       control_armed_ = true;
     }
   }
-  const landfall_errc code = enter([&] { return ring_.enter_and_wait(1, timeout_ns); });
+  const landfall_errc code =
+      more_waits_ ? enter() : enter([&] { return ring_.enter_and_wait(1, timeout_ns); });
+  slept_ = true;
   if (control_armed_ && ring_.completion_waits(kControl)) *ret_control = 1;
   return code;
 }
