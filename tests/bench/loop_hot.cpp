@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The limit of one copy where memory is free at once: recv() into one 64 KiB buffer that never
-// leaves the cache.
+// leaves the cache. any=1: it listens on all addresses.
 #include "harness.hpp"
 
 int main(int count, char** values) {
@@ -8,7 +8,8 @@ int main(int count, char** values) {
   bench::pin(1);
   std::string pages;
   char* const buffer = bench::region(bench::kPiece, pages);
-  const int fd = bench::accept_one(bench::listen_anywhere());
+  const in_addr_t at = arguments.number("any", 0) != 0 ? INADDR_ANY : INADDR_LOOPBACK;
+  const int fd = bench::accept_one(bench::listen_anywhere(at));
   bench::tell_ready();
   bench::Meter meter{arguments.number("bytes", 4ull << 30)};
   for (;;) {

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "harness.hpp"
+#include "landfall/base/limits.hpp"
 #include "landfall/landfall.hpp"
 
 namespace {
@@ -155,7 +156,7 @@ struct Receive {
   std::optional<landfall::Group> group;
   landfall::Flow* flow = nullptr;
   std::uint64_t resident_before = 0;
-  std::array<Completion, 128> batch;
+  std::array<Completion, landfall::kPollBatch> batch;
 };
 
 }  // namespace

@@ -60,7 +60,7 @@ class Queue {
   void pause(Flow* flow, bool on) noexcept;
 
  private:
-  // Most pieces that one call tells of; the core asks for fewer (kPollBatch).
+  // Most pieces that one call tells of: as many as a poll takes (kPollBatch).
   static constexpr std::uint32_t kPiecesMax = 256;
   // And at most this much of a stream, above any receive window in use: it is the control messages
   // that shall end a call.
@@ -117,7 +117,11 @@ class Queue {
   std::uint32_t extents_out_ = 0;
   std::uint32_t pieces_out_ = 0;          // direct ones
   std::uint64_t last_page_ = UINT64_MAX;  // that the last direct piece lay in
-  landfall_record* run_ = nullptr;        // in out_: the extent that the next piece may prolong
+  // The extent that was told last, while pieces may be added to it: where the next one would lie.
+  struct {
+    std::uint64_t end = UINT64_MAX;
+    std::uint32_t next_token = 0, room = 0;
+  } run_;
   std::uint32_t polls_ = 0;
   std::uint32_t applied_share_ = 0;
   bool slept_ = false;  // in wait(), and has not polled in vain since

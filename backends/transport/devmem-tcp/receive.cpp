@@ -156,7 +156,7 @@ void Queue::take_pieces(Flow& flow, const msghdr& message, std::uint64_t bytes) 
   const std::byte* const end = at + message.msg_controllen;
   std::uint64_t told = 0, direct = 0;
   bool foreign = false;
-  run_ = nullptr;
+  run_ = {};
   int queued = 1;  // without the word of TCP_INQ: there may be more
   while (static_cast<std::size_t>(end - at) >= sizeof(cmsghdr)) {
     const auto& head = *reinterpret_cast<const cmsghdr*>(at);
@@ -167,7 +167,7 @@ void Queue::take_pieces(Flow& flow, const msghdr& message, std::uint64_t bytes) 
       std::memcpy(&piece, CMSG_DATA(&head), sizeof piece);
       told += piece.frag_size;
       if (head.cmsg_type == kScmLinear) {
-        run_ = nullptr;
+        run_ = {};
         if (!foreign)
           take_spilled(flow, piece.frag_size, LANDFALL_LINEAR,
                        LANDFALL_REASON_linear_in_packet_head);
@@ -214,31 +214,34 @@ inline std::uint32_t Queue::charge_of(const DmabufCmsg& piece) noexcept {
 
 /// What lies behind the last piece, and has the token behind the last one's: the same extent.
 inline bool Queue::prolong(const DmabufCmsg& piece, std::uint32_t charge) noexcept {
-  if (run_ == nullptr || piece.frag_offset != run_->offset + run_->length) return false;
-  const Run run = Run::of(run_->token);
-  if (piece.frag_token != run.token + run.pieces || run.pieces == kRunMost) return false;
-  run_->length += piece.frag_size;
-  run_->token = Run{run.token, run.pieces + 1}.packed();
-  run_->charge_bytes += charge;
+  if (piece.frag_offset != run_.end || piece.frag_token != run_.next_token || run_.room == 0)
+    return false;
+  landfall_record& record = out_[count_ - 1];
+  record.length += piece.frag_size;
+  record.token += Run{0, 1}.packed();
+  record.charge_bytes += charge;
+  run_.end += piece.frag_size;
+  ++run_.next_token;
+  --run_.room;
   return true;
 }
 
 /// There is room in out_: receive() asked for no more pieces than that.
 inline void Queue::take_page(Flow& flow, const DmabufCmsg& piece, std::uint32_t charge) noexcept {
-  run_ = &out_[count_++];
-  *run_ = landfall_record{.kind = LANDFALL_DATA,
-                          .placement = LANDFALL_DIRECT,
-                          .memory = 0,
-                          .length = piece.frag_size,
-                          .offset = piece.frag_offset,
-                          .token = Run{piece.frag_token, 1}.packed(),
-                          .flow_tag = flow.spec.flow_tag,
-                          .stream_offset = flow.spec.stream_offset,
-                          .flow = authoring::handle_of<landfall_flow>(&flow),
-                          .code = 0,
-                          .flags = 0,
-                          .native = 0,
-                          .charge_bytes = charge};
+  out_[count_++] = landfall_record{.kind = LANDFALL_DATA,
+                                   .placement = LANDFALL_DIRECT,
+                                   .memory = 0,
+                                   .length = piece.frag_size,
+                                   .offset = piece.frag_offset,
+                                   .token = Run{piece.frag_token, 1}.packed(),
+                                   .flow_tag = flow.spec.flow_tag,
+                                   .stream_offset = flow.spec.stream_offset,
+                                   .flow = authoring::handle_of<landfall_flow>(&flow),
+                                   .code = 0,
+                                   .flags = 0,
+                                   .native = 0,
+                                   .charge_bytes = charge};
+  run_ = {piece.frag_offset + piece.frag_size, piece.frag_token + 1, kRunMost - 1};
   ++flow.out;
   ++extents_out_;
 }

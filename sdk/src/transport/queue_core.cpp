@@ -81,7 +81,7 @@ Error QueueCore::wrong_caller(const char* op, Errc code) const noexcept {
 Result<std::size_t> QueueCore::poll(std::span<Completion> out, bool sleeps_next) noexcept {
   if (const Errc code = enter(); code != Errc::ok) return wrong_caller("Receiver::poll", code);
   try {
-    take_back(out.first(std::min(last_count_, out.size())));
+    if (last_count_ != 0) take_back(out.first(std::min(last_count_, out.size())));
     if (retiring_ != nullptr) retire_flows();
     if (fenced_ != nullptr || fenced_new_.load(std::memory_order_relaxed) != nullptr) take_passed();
     if (const ReturnLink* list = returns_.take_all(); list != nullptr) reclaim(list);

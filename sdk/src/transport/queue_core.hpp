@@ -134,7 +134,9 @@ class QueueCore {
   bool lies_in_memory(const landfall_record& record);
   std::uint32_t on_data_run(const landfall_record* records, std::uint32_t count);
   void on_data(FlowImpl& flow, const landfall_record& record);
-  static void fill_slot(Slot& slot, FlowImpl& flow, const landfall_record& record) noexcept;
+  static SlotKind kind_of(const landfall_record& record) noexcept;
+  static void fill_slot(Slot& slot, FlowImpl& flow, const landfall_record& record,
+                        const SlotKind& kind) noexcept;
   void hold_charge(FlowImpl& flow, std::uint64_t charge, std::uint32_t extents) noexcept;
   void drop_charge(FlowImpl& flow, std::uint64_t charge, std::uint32_t extents) noexcept;
   static bool lies_within(const landfall_record& record, std::uint64_t memory_bytes) noexcept;
@@ -148,6 +150,7 @@ class QueueCore {
   void publish() noexcept;
 
   // returns.cpp
+  class Returning;
   void take_back(std::span<Completion> out) noexcept;
   void reclaim(const ReturnLink* list) noexcept;
   void extent_back(Slot* slot) noexcept;
@@ -310,19 +313,24 @@ inline Completion& QueueCore::emit(Completion::Kind kind, FlowImpl* flow) {
   return place;
 }
 
-inline void QueueCore::fill_slot(Slot& slot, FlowImpl& flow,
-                                 const landfall_record& record) noexcept {
+inline SlotKind QueueCore::kind_of(const landfall_record& record) noexcept {
+  SlotKind kind{};
+  kind.memory = static_cast<std::uint8_t>(record.memory);
+  kind.placement = record.placement & 3u;
+  kind.flags = (record.flags & LANDFALL_RECORD_MESSAGE_END) != 0 ? kSlotEndsMessage : 0;
+  kind.reason = record.code <= 0xffff ? static_cast<std::uint16_t>(record.code) : 0;
+  return kind;
+}
+
+inline void QueueCore::fill_slot(Slot& slot, FlowImpl& flow, const landfall_record& record,
+                                 const SlotKind& kind) noexcept {
+  static_cast<SlotKind&>(slot) = kind;
   slot.flow = &flow;
   slot.offset = record.offset;
   slot.token = record.token;
   slot.stream_offset = record.stream_offset;
   slot.length = record.length;
   slot.charge = record.charge_bytes;
-  slot.memory = static_cast<std::uint8_t>(record.memory);
-  slot.placement = record.placement & 3u;
-  slot.flags = (record.flags & LANDFALL_RECORD_MESSAGE_END) != 0 ? kSlotEndsMessage : 0;
-  slot.reason = record.code <= 0xffff ? static_cast<std::uint16_t>(record.code) : 0;
-  slot.parts = 0;
 }
 
 inline void QueueCore::hold_charge(FlowImpl& flow, std::uint64_t charge,

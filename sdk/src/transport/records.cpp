@@ -1,11 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a transport reports becomes Completions.
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 
 #include "transport/group_core.hpp"
 #include "transport/queue_core.hpp"
 
 namespace landfall::detail {
+
+namespace {
+
+/// Kind, placement and memory, to be compared at once.
+std::uint32_t likeness_of(const landfall_record& record) noexcept {
+  static_assert(offsetof(landfall_record, length) == sizeof(std::uint32_t));
+  std::uint32_t likeness;
+  std::memcpy(&likeness, &record, sizeof likeness);
+  return likeness;
+}
+
+}  // namespace
 
 Result<void> QueueCore::take_records() {
   if (record_next_ != record_count_) return {};
@@ -97,6 +111,8 @@ std::uint32_t QueueCore::on_data_run(const landfall_record* records, std::uint32
       flow->contract_can_break && !(placement == Placement::direct && flow->grace_passed);
   if (watched) count = 1;
 
+  const SlotKind slot_kind = kind_of(first);
+  const std::uint32_t alike = likeness_of(first);
   const std::uint64_t memory_bytes = memories_[first.memory].size_bytes();
   const std::span<Completion> room = out_span_.subspan(out_count_);
   count = static_cast<std::uint32_t>(std::min<std::size_t>(count, room.size()));
@@ -105,13 +121,13 @@ std::uint32_t QueueCore::on_data_run(const landfall_record* records, std::uint32
   std::uint32_t done = 0;
   for (; done < count; ++done) {
     const landfall_record& record = records[done];
-    if (record.kind != LANDFALL_DATA || record.flow_tag != first.flow_tag ||
-        record.placement != first.placement || record.memory != first.memory ||
-        record.code != first.code || !lies_within(record, memory_bytes)) {
+    if (likeness_of(record) != alike || record.flow_tag != first.flow_tag ||
+        record.code != first.code || record.flags != first.flags ||
+        !lies_within(record, memory_bytes)) {
       break;
     }
     Slot* slot = *(slots - 1 - done);
-    fill_slot(*slot, *flow, record);
+    fill_slot(*slot, *flow, record, slot_kind);
     bytes += record.length;
     charge += record.charge_bytes;
     Completion& completion = room[done];
@@ -147,7 +163,7 @@ void QueueCore::on_data(FlowImpl& flow, const landfall_record& record) {
   }
   flow.next_offset = record.stream_offset + record.length;
   Slot* slot = slots_.take();
-  fill_slot(*slot, flow, record);
+  fill_slot(*slot, flow, record, kind_of(record));
   hold_charge(flow, record.charge_bytes, 1);
   if (flow.demand) {
     hold(flow, slot);

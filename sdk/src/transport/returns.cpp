@@ -32,53 +32,84 @@ void QueueCore::give(Slot* slot) noexcept {
   }
 }
 
+/// Extents that come back together; what those of one flow in a row have in common is summed. Its
+/// end hands them to the transport.
+class QueueCore::Returning {
+ public:
+  explicit Returning(QueueCore& core) noexcept
+      : core_{core}, begin_{core.give_back_.get()}, next_{begin_ + core.give_back_count_} {}
+  Returning(const Returning&) = delete;
+  Returning& operator=(const Returning&) = delete;
+  ~Returning() {
+    if (flow_ != nullptr) core_.drop_charge(*flow_, charge_, extents_);
+    core_.user_out_ -= buffers_;
+    flush();
+    if (!core_.share_paused_.empty()) core_.resume_shares();
+  }
+  void take(Slot* slot) noexcept {
+    ++buffers_;
+    if ((slot->flags & kSlotIsPart) != 0) {
+      Slot* const parent = reinterpret_cast<Slot*>(slot->token);
+      core_.slots_.put(slot);
+      if (--parent->parts != 0) return;
+      slot = parent;
+    }
+    if (slot->flow != flow_) {
+      if (flow_ != nullptr) core_.drop_charge(*flow_, charge_, extents_);
+      flow_ = slot->flow;
+      backend_ = flow_->backend;
+      told_closed_ = flow_->closed_early;
+      charge_ = 0;
+      extents_ = 0;
+    }
+    charge_ += slot->charge;
+    ++extents_;
+    if (!told_closed_) {
+      *next_++ = {backend_, slot->token, slot->offset, slot->length, slot->memory, 0};
+      if (next_ == begin_ + kReturnBatch) flush();
+    }
+    core_.slots_.put(slot);
+  }
+
+ private:
+  void flush() noexcept {
+    core_.give_back_count_ = static_cast<std::uint32_t>(next_ - begin_);
+    core_.flush_returns();
+    next_ = begin_;
+  }
+
+  QueueCore& core_;
+  landfall_return* const begin_;
+  landfall_return* next_;
+  FlowImpl* flow_ = nullptr;
+  landfall_flow* backend_ = nullptr;
+  bool told_closed_ = false;
+  std::uint64_t charge_ = 0;
+  std::uint32_t extents_ = 0;
+  std::int64_t buffers_ = 0;
+};
+
 /// What the caller is about to overwrite goes back first, so that this poll can use it again: the
 /// newest first, and not by way of the stack that other threads push on.
 void QueueCore::take_back(std::span<Completion> out) noexcept {
-  ReturnLink* newest = nullptr;
-  for (Completion& old : out) {
-    Slot* const slot = Slot::release(std::move(old.buffer));
+  Returning returning{*this};
+  for (std::size_t i = out.size(); i-- > 0;) {
+    Slot* const slot = Slot::release(std::move(out[i].buffer));
     if (slot == nullptr) continue;
-    if (SlotChunk::of(slot)->core != this) {  // of another Receiver that is polled in turn
-      drop(slot);
-      continue;
-    }
-    ReturnLink* const link = SlotChunk::link_of(slot);
-    link->next.store(newest, std::memory_order_relaxed);
-    newest = link;
+    if (SlotChunk::of(slot)->core == this)
+      returning.take(slot);
+    else
+      drop(slot);  // of another Receiver that is polled in turn
   }
-  if (newest != nullptr) reclaim(newest);
 }
 
 void QueueCore::reclaim(const ReturnLink* list) noexcept {
-  FlowImpl* flow = nullptr;  // of the extents in a row that are summed
-  std::uint64_t charge = 0;
-  std::uint32_t extents = 0;
-  std::int64_t buffers = 0;
+  Returning returning{*this};
   while (list != nullptr) {
-    Slot* slot = SlotChunk::slot_of(list);
+    Slot* const slot = SlotChunk::slot_of(list);
     list = list->next.load(std::memory_order_relaxed);
-    ++buffers;
-    if ((slot->flags & kSlotIsPart) != 0) {
-      Slot* parent = reinterpret_cast<Slot*>(slot->token);
-      slots_.put(slot);
-      if (--parent->parts != 0) continue;
-      slot = parent;
-    }
-    if (flow == nullptr || slot->flow != flow) {
-      if (flow != nullptr) drop_charge(*flow, charge, extents);
-      flow = slot->flow;
-      charge = 0;
-      extents = 0;
-    }
-    charge += slot->charge;
-    ++extents;
-    queue_return(slot);
+    returning.take(slot);
   }
-  if (flow != nullptr) drop_charge(*flow, charge, extents);
-  user_out_ -= buffers;
-  flush_returns();
-  if (!share_paused_.empty()) resume_shares();
 }
 
 void QueueCore::extent_back(Slot* slot) noexcept {

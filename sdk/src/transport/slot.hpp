@@ -13,8 +13,19 @@ class QueueCore;
 class FenceCore;
 struct FlowImpl;
 
+/// What the extents of a run have in common: written in one piece.
+struct SlotKind {
+  std::uint8_t memory;
+  std::uint8_t placement : 2;
+  std::uint8_t flags : 6;
+  std::uint16_t
+      reason;  // why it is not direct, for a demand flow: a backend's own code does not fit
+  std::uint32_t parts;  // of a parent: parts that are out, and one for the core while it still cuts
+};
+static_assert(sizeof(SlotKind) == 8);
+
 /// One extent that is out: what a Buffer points at. A cache line, in a SlotChunk.
-struct alignas(64) Slot {
+struct alignas(64) Slot : SlotKind {
   Slot* next;      // in a flow's backlog, or in the list of those that wait for a fence
   FlowImpl* flow;  // lives as long as any of its extents is out
   std::uint64_t offset;
@@ -25,12 +36,6 @@ struct alignas(64) Slot {
   };
   std::uint32_t length;
   std::uint32_t charge;  // 0 in a part: the parent holds the memory
-  std::uint8_t memory;
-  std::uint8_t placement : 2;
-  std::uint8_t flags : 6;
-  std::uint16_t
-      reason;  // why it is not direct, for a demand flow: a backend's own code does not fit
-  std::uint32_t parts;  // of a parent: parts that are out, and one for the core while it still cuts
 
   static Buffer lease(Slot* slot) noexcept { return Buffer{slot}; }
   /// Without dropping it.

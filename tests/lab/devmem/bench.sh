@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# devmem-tcp against the smallest loop for the same job, pairs in turn in one boot: throughput and the
-# receiving thread's CPU. Not a test: figures want a quiet machine.
+# devmem-tcp (or TRANSPORT=zcrx [MEMORY=host]) against the smallest loop for the same job, pairs in turn
+# in one boot: throughput and the receiving thread's CPU. Not a test: figures want a quiet machine.
+# AGAINST=plain: against recv() of 64 KiB pieces on an ordinary queue, into one buffer.
 # usage: bench.sh NIC_TOOL BENCH_FOLDER [PAIRS [BYTES [MTU [OPTION...]]]]   OPTION: of bench_receive
 # NCDEVMEM=FILE: against the kernel's ncdevmem instead, as kernel/lab/selftests has built it in the tree. Its
 # CPU is that of the whole process, less what it takes for one page. It writes a line for each page, and the bytes.
 # shellcheck source-path=SCRIPTDIR/../nic source=../nic/lib.sh
 . "$(dirname "$0")/../nic/lib.sh"
+transport=${TRANSPORT:-devmem-tcp} memory=${MEMORY:-udmabuf}
 programs=$2 pairs=${3:-20} bytes=${4:-268435456} mtu=${5:-4148} options=("${@:6}")
 load queues=4 mtu="$mtu"
 ethtool -X lf0 equal 2
@@ -26,7 +28,7 @@ one() {  # one NAME COMMAND...: prints "NAME MB/s CPU-ms/GB"
   exec 7<"$work/out"
   rm "$work/out"
   read -r _ port <&7
-  [ "$name" = landfall ] || ethtool -N lf0 flow-type tcp4 dst-port "$port" action 3 loc 0 >/dev/null
+  [ "$name" != loop ] || ethtool -N lf0 flow-type tcp4 dst-port "$port" action 3 loc 0 >/dev/null
   peer "$programs/bench_sender" host="$here" port="$port" bytes="$bytes" <"$work/go" &
   exec 6>"$work/go"
   rm "$work/go"
@@ -35,7 +37,7 @@ one() {  # one NAME COMMAND...: prints "NAME MB/s CPU-ms/GB"
   read -r line <&7
   exec 6>&- 7<&-
   wait
-  [ "$name" = landfall ] || ethtool -N lf0 delete 0
+  [ "$name" != loop ] || ethtool -N lf0 delete 0
   sed -nE 's/.*"bytes": ([0-9]+), "seconds": ([0-9.]+), "cpu_seconds": ([0-9.]+).*/\1 \2 \3/p' <<<"$line" |
     awk -v name="$name" '{ printf "%s %.1f %.1f\n", name, $1 / $2 / 1e6, $3 / $1 * 1e12 }'
 }
@@ -72,12 +74,17 @@ for ((i = 0; i < pairs; i++)); do
   if [ -n "${NCDEVMEM-}" ]; then
     one_ncdevmem
   else
-    one loop "$programs/bench_loop_devmem" interface=lf0 queue=3
+    case ${AGAINST-}$transport in
+      plain*) one plain "$programs/bench_loop_hot" any=1 ;;
+      zcrx) one loop "$programs/bench_loop_zcrx" interface=lf0 queue=3 ;;
+      *) one loop "$programs/bench_loop_devmem" interface=lf0 queue=3 ;;
+    esac
   fi
-  one landfall "$programs/bench_receive" devmem=lf0 queue=3 "${options[@]}"
+  one landfall "$programs/bench_receive" devmem=lf0 queue=3 transport="$transport" memory="$memory" \
+    "${options[@]}"
 done | tee "$work/all"
 # Ratios of the pairs, their median and its 95 % interval by order statistics.
-awk '$1 == "loop" { t = $2; c = $3 } $1 == "landfall" { print $2 / t, $3 / c }' "$work/all" >"$work/ratios"
+awk '$1 != "landfall" { t = $2; c = $3 } $1 == "landfall" { print $2 / t, $3 / c }' "$work/all" >"$work/ratios"
 for column in 1 2; do
   sort -g -k "$column,$column" "$work/ratios" | awk -v column="$column" '{ x[NR] = $column } END {
     k = int(NR / 2 - 0.98 * sqrt(NR)); if (k < 1) k = 1
