@@ -60,7 +60,7 @@ class Queue {
   void pause(Flow* flow, bool on) noexcept;
 
  private:
-  // Most pieces that one call tells of: as many as a poll takes (kPollBatch).
+  // Most pieces that one call tells of; the core asks for fewer (kPollBatch).
   static constexpr std::uint32_t kPiecesMax = 256;
   // And at most this much of a stream, above any receive window in use: it is the control messages
   // that shall end a call.
