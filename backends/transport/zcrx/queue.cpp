@@ -284,9 +284,7 @@ landfall_errc Queue::settle(Flow& flow) {
     }
   }
   for (const Completion& completion : stash_) {
-    if (!is_its(completion)) continue;
-    const bool tells = completion.result > 0 || completion.result != -ECANCELED;
-    if (tells) flow.held.push_back(completion);
+    if (is_its(completion) && completion.result != -ECANCELED) flow.held.push_back(completion);
   }
   stash_.erase(std::remove_if(stash_.begin(), stash_.end(), is_its), stash_.end());
   return flow.held.empty() ? LANDFALL_ERRC_ok : LANDFALL_ERRC_busy;
