@@ -37,6 +37,8 @@ struct alignas(64) Flow {
   bool closing = false;
   bool window_limited = false;
   bool saw_direct = false;
+  bool looked_at = false;   // for packet heads
+  bool right_queue = true;  // when it was last asked
 
   Flow* previous = nullptr;  // in the list that `listed` names
   Flow* next = nullptr;
@@ -46,6 +48,7 @@ struct alignas(64) Flow {
   std::uint64_t steered_at = 0;    // bytes before this one came before the flow was steered
   std::uint64_t settled_at = 0;    // ... and before this one may have been on their way then
   std::uint64_t since_direct = 0;  // bytes in ordinary pages since the last one in the area
+  std::uint64_t ask_queue_at = 0;  // when so many extents of the queue were told
   std::deque<Completion> held;     // came while it was paused: told when it is not
 
   bool wants_request() const noexcept { return !in_flight && !drains && held.empty(); }

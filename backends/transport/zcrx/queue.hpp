@@ -59,7 +59,8 @@ class Queue {
   void tell(Flow& flow, const Completion& completion);
   void tell_held(Flow& flow);
   void on_bytes(Flow& flow, const Completion& completion);
-  Cause placement_of(const Flow& flow, const Completion& completion);
+  bool comes_by_our_queue(Flow& flow) noexcept;
+  Cause placement_of(Flow& flow, const Completion& completion);
   void look_for_heads(const Flow& flow) noexcept;
   void on_end(Flow& flow, std::int32_t result);
   Cause cause_of(const Flow& flow);

@@ -131,6 +131,7 @@ void Queue::on_bytes(Flow& flow, const Completion& completion) {
   const auto length = static_cast<std::uint32_t>(completion.result);
   const std::uint64_t at = completion.off & uapi::kOffsetMask;
   if (flow.closing) return interface_.refill().add(completion.off, length);
+  if (extents_told_ >= look_at_ || !std::exchange(flow.looked_at, true)) look_for_heads(flow);
   const Cause cause = placement_of(flow, completion);
   landfall_record record = authoring::record_of(LANDFALL_DATA, &flow, flow.spec);
   record.placement = cause.placement;
@@ -145,11 +146,11 @@ void Queue::on_bytes(Flow& flow, const Completion& completion) {
   flow.since_direct = 0;
   ++flow.out;
   ++extents_out_;
-  if (++extents_told_ >= look_at_) look_for_heads(flow);
+  ++extents_told_;
 }
 
 /// Of bytes in the area.
-Cause Queue::placement_of(const Flow& flow, const Completion& completion) {
+Cause Queue::placement_of(Flow& flow, const Completion& completion) {
   if (is_dmabuf_) return {LANDFALL_DIRECT, 0};
   if (domain_.options().no_device) return {LANDFALL_COPIED, LANDFALL_REASON_copied_by_kernel};
   if (flow.spec.stream_offset < flow.steered_at)
@@ -157,10 +158,18 @@ Cause Queue::placement_of(const Flow& flow, const Completion& completion) {
   if (completion.sure && interface_.counts_copies() && extents_told_ >= heads_until_)
     return {LANDFALL_DIRECT, 0};
   if (flow.early()) return {LANDFALL_COPIED, LANDFALL_REASON_before_steering};
-  const std::uint32_t ours = domain_.napi_id(index_);
-  if (!completion.sure && ours != 0 && transport::incoming_napi(flow.socket.get()) != ours)
-    return {LANDFALL_COPIED, LANDFALL_REASON_wrong_queue};
+  if (!comes_by_our_queue(flow)) return {LANDFALL_COPIED, LANDFALL_REASON_wrong_queue};
   return {LANDFALL_UNSURE, LANDFALL_REASON_copy_not_marked};
+}
+
+/// Asked of the socket once for some extents. True also where the queue's number is not known.
+bool Queue::comes_by_our_queue(Flow& flow) noexcept {
+  if (extents_told_ >= flow.ask_queue_at) {
+    flow.ask_queue_at = extents_told_ + kExtentsPerLook;
+    const std::uint32_t ours = domain_.napi_id(index_);
+    flow.right_queue = ours == 0 || transport::incoming_napi(flow.socket.get()) == ours;
+  }
+  return flow.right_queue;
 }
 
 /// Can recv(2) read the next byte of the flow? Then it lies in ordinary memory, and the kernel is

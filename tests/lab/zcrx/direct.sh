@@ -28,6 +28,7 @@ echo "-- a refill ring that is much shorter than what comes back at once"
 stream 5001 20480000 --devmem lf0 --queue 3 --hold 1500 --option zcrx.refill=64
 expect "direct bytes" "$(value devmem)" -eq 20480000
 
+sysctl -qw vm.nr_hugepages=32
 echo "-- pages of 16 KiB, whole and with packets of one byte in each"
 stream 5001 20480000 --devmem lf0 --queue 3 --page 16384 --pool 33554432
 expect "direct bytes" "$(value devmem)" -eq 20480000
