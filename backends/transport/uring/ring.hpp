@@ -52,6 +52,19 @@ class Ring {
     return io_uring_peek_cqe(&ring_, &oldest) == 0 ? oldest : nullptr;
   }
   void done_with_one() noexcept { io_uring_cq_advance(&ring_, 1); }
+  /// Takes completions, the oldest first, as long as `takes(cqe)` says that it has; answers how
+  /// many.
+  template <class Takes>
+  unsigned take_while(Takes&& takes) noexcept {
+    const unsigned head = *ring_.cq.khead;
+    const unsigned waiting = io_uring_smp_load_acquire(ring_.cq.ktail) - head;
+    const unsigned shift = (ring_.flags & IORING_SETUP_CQE32) != 0 ? 1 : 0;
+    unsigned taken = 0;
+    while (taken < waiting && takes(ring_.cq.cqes[((head + taken) & ring_.cq.ring_mask) << shift]))
+      ++taken;
+    if (taken != 0) io_uring_cq_advance(&ring_, taken);
+    return taken;
+  }
   /// Is a completion with this user_data among those that wait?
   bool completion_waits(std::uint64_t user_data) noexcept;
 

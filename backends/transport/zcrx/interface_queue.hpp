@@ -33,6 +33,10 @@ class RefillRing {
     if (late_.empty() && put(off, length)) return;
     late_.push_back({off, length, 0});
   }
+  /// Pages that lie one behind another, the last one first.
+  void add_run(std::uint64_t at, std::uint32_t pages, std::uint32_t page_bytes) {
+    while (pages-- != 0) add(at + std::uint64_t{pages} * page_bytes, page_bytes);
+  }
   /// Shows the kernel what was added.
   void publish() noexcept {
     while (!late_.empty() && put(late_.front().off, late_.front().len)) late_.pop_front();

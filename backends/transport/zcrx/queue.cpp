@@ -26,6 +26,7 @@ constexpr std::uint32_t kRequests = 256;
 // (ENOSPC), and is asked for again.
 constexpr std::uint32_t kCompletions = 4096;
 constexpr unsigned kWorkMost = 256;
+constexpr std::size_t kReturnsMost = 256;  // that are put in order together
 
 }  // namespace
 
@@ -42,6 +43,7 @@ landfall_errc Queue::open(const landfall_queue_spec& spec, landfall_why* why) {
       return refuse(why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_dmabuf_not_divisible);
   }
   spill_.emplace(spec.spill);
+  sorted_.reserve(kReturnsMost);
   if (const auto code =
           ring_.open(domain_.host(), kRequests, kCompletions, IORING_SETUP_CQE32, why);
       code != LANDFALL_ERRC_ok)
@@ -55,7 +57,12 @@ landfall_errc Queue::open(const landfall_queue_spec& spec, landfall_why* why) {
   setup.dmabuf_fd = spec.slice_dmabuf_fd;
   if (!is_dmabuf_) setup.area = static_cast<std::byte*>(domain_.region().host) + slice_offset_;
   setup.area_bytes = slice_bytes_;
-  setup.refill_entries = options.refill_entries != 0 ? options.refill_entries : extents_max_;
+  // Room for every page there is: a ring that is never full needs no call to be read.
+  setup.refill_entries =
+      options.refill_entries != 0
+          ? options.refill_entries
+          : static_cast<std::uint32_t>(std::min<std::uint64_t>(
+                std::max<std::uint64_t>(extents_max_, slice_bytes_ / domain_.page_bytes()), 32768));
   setup.rx_page_bytes = options.rx_page_bytes;
   setup.event_user_data = kEvent;
   setup.features = domain_.features();
@@ -181,7 +188,8 @@ void Queue::close(Flow* flow, bool reset) noexcept {
   unlist(*flow);
   for (const Completion& completion : std::exchange(flow->held, {}))
     if (completion.result > 0)
-      interface_.refill().add(completion.off, static_cast<std::uint32_t>(completion.result));
+      interface_.refill().add(completion.off & uapi::kOffsetMask,
+                              static_cast<std::uint32_t>(completion.result));
   authoring::end_connection(flow->socket.get(), reset);
   if (flow->in_flight && !flow->cancelling) request_cancel(*flow);
   finish_if_quiet(*flow);
@@ -215,14 +223,15 @@ void Queue::apply_window_share() noexcept {
 
 void Queue::give_back(std::span<const landfall_return> returns) noexcept {
   bool direct = false;
-  // The list begins with the newest: put last, it is what the NIC takes last, and still in the
-  // cache when the kernel reads its number.
-  for (std::size_t i = returns.size(); i-- > 0;) {
-    const landfall_return& back = returns[i];
+  for (const landfall_return& back : returns) {
     Flow& flow = *authoring::own<Flow>(back.flow);
     if (back.memory == 0) {
-      if (!stopped_) interface_.refill().add(back.token, back.length);
+      // A piece of a page goes back as the page that it lies in.
+      const Run run = Run::of(back.token);
+      sorted_.push_back(run.packed());
       direct = true;
+      pages_out_ -= run.pages;
+      if (sorted_.size() == sorted_.capacity()) refill();
     } else {
       spill_->give_back(static_cast<std::uint32_t>(back.token));
     }
@@ -230,6 +239,7 @@ void Queue::give_back(std::span<const landfall_return> returns) noexcept {
     --flow.out;
     if (flow.closing) finish_if_quiet(flow);
   }
+  refill();
   if (stopped_) return;
   interface_.refill().publish();
   if (direct && (interface_.refill().is_full() || !starved_.empty())) {
@@ -239,6 +249,25 @@ void Queue::give_back(std::span<const landfall_return> returns) noexcept {
     interface_.refill().publish();
   }
   while (!starved_.empty() && (direct || spill_->has_room())) run(starved_.pop());
+}
+
+/// The kernel reads some 60 numbers at a time and gives the last ones to the NIC first
+/// (io_zcrx_ring_refill and page_pool_refill_alloc_cache, Linux 7.3). So the highest pages go
+/// first: then the NIC fills them in the order in which they lie, and they come as large extents
+/// again.
+void Queue::refill() noexcept {
+  const std::uint32_t page = domain_.page_bytes();
+  const auto by_place = [](std::uint64_t a, std::uint64_t b) {
+    return (a & uapi::kOffsetMask) > (b & uapi::kOffsetMask);
+  };
+  if (!stopped_) {
+    std::sort(sorted_.begin(), sorted_.end(), by_place);
+    for (const std::uint64_t token : sorted_) {
+      const Run run = Run::of(token);
+      interface_.refill().add_run(run.at, run.pages, page);
+    }
+  }
+  sorted_.clear();
 }
 
 /// The socket lives until its last extent is back.

@@ -7,6 +7,7 @@
 #include <deque>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "shared/ordinary.hpp"
 #include "shared/spill.hpp"
@@ -17,6 +18,16 @@
 namespace landfall::zcrx {
 
 using transport::Cause;
+
+/// An extent in the area, as a token: pages that lie one behind another, or a piece of one.
+struct Run {
+  std::uint64_t at;
+  std::uint32_t pages;
+  std::uint64_t packed() const noexcept { return std::uint64_t{pages} << uapi::kAreaShift | at; }
+  static Run of(std::uint64_t packed) noexcept {
+    return {packed & uapi::kOffsetMask, static_cast<std::uint32_t>(packed >> uapi::kAreaShift)};
+  }
+};
 
 /// One Receiver's share of the transport: a ring of its own, registered with one receive queue of
 /// the interface, and the flows that arrive there.
@@ -48,6 +59,8 @@ class Queue {
   std::int32_t wait_fd() noexcept;
 
  private:
+  static constexpr std::uint32_t kRunMost = 16;
+
   // receive.cpp
   bool room() const noexcept {
     return backlog_.empty() && count_ < out_.size() && extents_out_ < extents_max_;
@@ -55,10 +68,12 @@ class Queue {
   void emit(const landfall_record& record);
   std::optional<Completion> next_completion() noexcept;
   void take_completions();
+  void take_run() noexcept;
   void on_completion(const Completion& completion);
   void tell(Flow& flow, const Completion& completion);
   void tell_held(Flow& flow);
   void on_bytes(Flow& flow, const Completion& completion);
+  bool prolong(const Flow& flow, std::uint64_t at, std::uint32_t length, Cause cause) noexcept;
   bool comes_by_our_queue(Flow& flow) noexcept;
   Cause placement_of(Flow& flow, const Completion& completion);
   void look_for_heads(const Flow& flow) noexcept;
@@ -82,6 +97,7 @@ class Queue {
   bool request_bytes(Flow& flow) noexcept;
   bool request_cancel(Flow& flow) noexcept;
   void run(Flow& flow) noexcept;
+  void refill() noexcept;
   void unlist(Flow& flow) noexcept;
   void apply_window_share() noexcept;
   void finish_if_quiet(Flow& flow) noexcept;
@@ -109,6 +125,15 @@ class Queue {
   FlowList done_{Flow::Listed::done};          // CLOSED is to be told
   Flow* newest_ = nullptr;
   std::uint32_t extents_out_ = 0;
+  std::uint64_t pages_out_ = 0;
+  std::vector<std::uint64_t> sorted_;  // tokens on their way back; has room for all of a call
+  // The extent that was told last, while pages of its flow may be added: where the next one would
+  // lie.
+  struct {
+    Flow* flow = nullptr;
+    std::uint64_t end = 0;
+    std::uint32_t room = 0;
+  } run_;
   std::uint32_t applied_share_ = 0;
   // Of the completions that wait in the ring: so many are sure, and then so many are not.
   unsigned sure_first_ = 0, unsure_next_ = 0;

@@ -29,6 +29,7 @@ constexpr std::uint64_t kExtentsUnsure = 16384;
 std::uint32_t Queue::poll(std::span<landfall_record> out) {
   out_ = out;
   count_ = 0;
+  run_ = {};
   while (count_ < out_.size() && !backlog_.empty()) {
     out_[count_++] = backlog_.front();
     backlog_.pop_front();
@@ -58,6 +59,7 @@ bool Queue::is_due() noexcept {
 }
 
 void Queue::emit(const landfall_record& record) {
+  run_ = {};
   if (backlog_.empty() && count_ < out_.size())
     out_[count_++] = record;
   else
@@ -89,10 +91,35 @@ void Queue::take_completions() {
     on_completion(completion);
   }
   while (room()) {
+    take_run();
     const std::optional<Completion> completion = next_completion();
     if (!completion) break;
     on_completion(*completion);
   }
+}
+
+/// Those that prolong the last extent: the way of nearly all of a bulk stream.
+void Queue::take_run() noexcept {
+  if (run_.flow == nullptr || unsure_next_ != 0 || out_[count_ - 1].placement != LANDFALL_DIRECT)
+    return;
+  const std::uint64_t user_data = user_data_of(*run_.flow);
+  const auto page = static_cast<std::int32_t>(domain_.page_bytes());
+  const unsigned taken = ring_.take_while([&](const io_uring_cqe& cqe) {
+    if (cqe.user_data != user_data || cqe.res != page || (cqe.flags & IORING_CQE_F_MORE) == 0 ||
+        (cqe.big_cqe[0] & uapi::kOffsetMask) != run_.end || run_.room == 0)
+      return false;
+    run_.end += static_cast<std::uint64_t>(page);
+    --run_.room;
+    return true;
+  });
+  const std::uint64_t bytes = std::uint64_t{taken} * domain_.page_bytes();
+  landfall_record& record = out_[count_ - 1];
+  record.length += static_cast<std::uint32_t>(bytes);
+  record.charge_bytes += static_cast<std::uint32_t>(bytes);
+  record.token += Run{0, taken}.packed();
+  run_.flow->spec.stream_offset += bytes;
+  pages_out_ += taken;
+  extents_told_ += taken;
 }
 
 void Queue::on_completion(const Completion& completion) {
@@ -130,23 +157,43 @@ void Queue::tell_held(Flow& flow) {
 void Queue::on_bytes(Flow& flow, const Completion& completion) {
   const auto length = static_cast<std::uint32_t>(completion.result);
   const std::uint64_t at = completion.off & uapi::kOffsetMask;
-  if (flow.closing) return interface_.refill().add(completion.off, length);
+  if (flow.closing) return interface_.refill().add(at, length);
   if (extents_told_ >= look_at_ || !std::exchange(flow.looked_at, true)) look_for_heads(flow);
   const Cause cause = placement_of(flow, completion);
-  landfall_record record = authoring::record_of(LANDFALL_DATA, &flow, flow.spec);
-  record.placement = cause.placement;
-  record.code = cause.code;
-  record.length = length;
-  record.offset = slice_offset_ + at;
-  record.token = completion.off;
-  record.charge_bytes = domain_.page_bytes();
-  out_[count_++] = record;
+  if (!prolong(flow, at, length, cause)) {
+    landfall_record record = authoring::record_of(LANDFALL_DATA, &flow, flow.spec);
+    record.placement = cause.placement;
+    record.code = cause.code;
+    record.length = length;
+    record.offset = slice_offset_ + at;
+    record.token = Run{at, 1}.packed();
+    record.charge_bytes = domain_.page_bytes();
+    out_[count_++] = record;
+    const bool whole = length == domain_.page_bytes() && flow.held.empty();
+    run_ = {whole ? &flow : nullptr, at + length, kRunMost - 1};
+    ++flow.out;
+    ++extents_out_;
+  }
   flow.spec.stream_offset += length;
   flow.saw_direct = flow.saw_direct || cause.placement == LANDFALL_DIRECT;
   flow.since_direct = 0;
-  ++flow.out;
-  ++extents_out_;
+  ++pages_out_;
   ++extents_told_;
+}
+
+/// Whole pages that lie one behind another are one extent.
+bool Queue::prolong(const Flow& flow, std::uint64_t at, std::uint32_t length,
+                    Cause cause) noexcept {
+  if (run_.flow != &flow || run_.end != at || run_.room == 0 || length != domain_.page_bytes())
+    return false;
+  landfall_record& record = out_[count_ - 1];
+  if (record.placement != cause.placement || record.code != cause.code) return false;
+  record.length += length;
+  record.token += Run{0, 1}.packed();
+  record.charge_bytes += length;
+  run_.end += length;
+  --run_.room;
+  return true;
 }
 
 /// Of bytes in the area.
@@ -254,7 +301,7 @@ void Queue::drain(Flow& flow) {
       record.offset = place.offset;
       record.token = place.block;
       record.charge_bytes = length;
-      out_[count_++] = record;
+      emit(record);
       spill_->align();
       flow.spec.stream_offset += length;
       flow.since_direct += length;
@@ -280,7 +327,7 @@ Cause Queue::cause_of(const Flow& flow) {
 
 /// The NIC found no page, or flows wait for memory; and when that is over.
 void Queue::tell_of_memory() {
-  const bool scarce = std::uint64_t{extents_out_} * domain_.page_bytes() >= slice_bytes_ / 2;
+  const bool scarce = pages_out_ * domain_.page_bytes() >= slice_bytes_ / 2;
   if (pool_dry_ && !scarce) {
     interface_.arm_event(ring_, uapi::kEventAllocFail);
     pool_dry_ = false;

@@ -22,7 +22,7 @@ std::uint32_t Queue::arm() {
   // Worked off by poll() itself.
   for (const Flow* flow = runnable_.front(); flow != nullptr && !full; flow = flow->next)
     if (!flow->wants_request()) armed |= LANDFALL_ARM_READY;
-  const bool scarce = std::uint64_t{extents_out_} * domain_.page_bytes() >= slice_bytes_ / 2;
+  const bool scarce = pages_out_ * domain_.page_bytes() >= slice_bytes_ / 2;
   if (full || scarce || !starved_.empty()) armed |= LANDFALL_ARM_WANTS_RETURNS;
   return armed;
 }
