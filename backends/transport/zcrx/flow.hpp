@@ -37,7 +37,6 @@ struct alignas(64) Flow {
   bool closing = false;
   bool window_limited = false;
   bool saw_direct = false;
-  bool looked_at = false;   // for packet heads
   bool right_queue = true;  // when it was last asked
 
   Flow* previous = nullptr;  // in the list that `listed` names

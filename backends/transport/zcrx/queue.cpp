@@ -122,6 +122,7 @@ bool Queue::request_cancel(Flow& flow) noexcept {
 /// Receives for the flows that have none, and an eye on the lifeline.
 void Queue::prepare() {
   interface_.refill().publish();
+  request_look();
   if (!lifeline_armed_ && domain_.lifeline() >= 0) {
     if (io_uring_sqe* sqe = ring_.request(); sqe != nullptr) {
       io_uring_prep_poll_add(sqe, domain_.lifeline(), POLLRDHUP);
@@ -287,6 +288,8 @@ void Queue::tell_closed() {
 }
 
 void Queue::destroy(Flow& flow) noexcept {
+  if (last_flow_ == &flow) last_flow_ = nullptr;
+  if (run_.flow == &flow) run_ = {};
   (flow.newer == nullptr ? newest_ : flow.newer->older) = flow.older;
   if (flow.older != nullptr) flow.older->newer = flow.newer;
   delete &flow;

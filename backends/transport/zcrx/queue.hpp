@@ -77,6 +77,11 @@ class Queue {
   bool comes_by_our_queue(Flow& flow) noexcept;
   Cause placement_of(Flow& flow, const Completion& completion);
   void look_for_heads(const Flow& flow) noexcept;
+  void request_look() noexcept;
+  /// Does the kernel copy into the area, and count only a part of it?
+  bool copies_silently() const noexcept {
+    return !is_dmabuf_ && interface_.counts_copies() && !domain_.options().no_device;
+  }
   void on_end(Flow& flow, std::int32_t result);
   Cause cause_of(const Flow& flow);
   void fail(Flow& flow, int number, std::uint32_t code);
@@ -139,7 +144,10 @@ class Queue {
   unsigned sure_first_ = 0, unsure_next_ = 0;
   std::uint64_t copies_seen_ = 0;  // that the kernel has counted
   std::uint64_t extents_told_ = 0;
-  std::uint64_t look_at_ = 0;      // when so many extents were told, heads are looked for again
+  std::uint64_t look_at_ = 0;  // when so many extents were told, heads are looked for again
+  Flow* last_flow_ = nullptr;  // that brought bytes
+  std::byte looked_at_{};
+  bool looking_ = false;           // for packet heads
   std::uint64_t heads_until_ = 0;  // heads were found: nothing is sure until so many were told
   bool pool_dry_ = false;          // the NIC found no page
   bool told_starved_ = false;

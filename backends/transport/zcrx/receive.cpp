@@ -20,9 +20,11 @@
 namespace landfall::zcrx {
 namespace {
 
-// Between two looks for packet heads, and after a find, in extents.
-constexpr std::uint64_t kExtentsPerLook = 64;
+// After packet heads were found, nothing is sure for so many pieces.
 constexpr std::uint64_t kExtentsUnsure = 16384;
+// So often it is looked for them, and asked by which queue a flow comes.
+constexpr std::uint64_t kExtentsPerLook = 512;
+constexpr std::uint64_t kExtentsPerVainLook = 32;
 
 }  // namespace
 
@@ -128,6 +130,10 @@ void Queue::on_completion(const Completion& completion) {
     if (completion.user_data == kControl) control_armed_ = false;
     if (completion.user_data == kLifeline) revoke();
     if (completion.user_data == kEvent) pool_dry_ = true;
+    if (completion.user_data == kLook) {
+      looking_ = false;
+      if (completion.result == 1) heads_until_ = extents_told_ + kExtentsUnsure;
+    }
     return;
   }
   if (completion.is_terminal()) flow->in_flight = flow->cancelling = false;
@@ -158,7 +164,8 @@ void Queue::on_bytes(Flow& flow, const Completion& completion) {
   const auto length = static_cast<std::uint32_t>(completion.result);
   const std::uint64_t at = completion.off & uapi::kOffsetMask;
   if (flow.closing) return interface_.refill().add(at, length);
-  if (extents_told_ >= look_at_ || !std::exchange(flow.looked_at, true)) look_for_heads(flow);
+  last_flow_ = &flow;
+  if (extents_told_ >= look_at_ || flow.spec.stream_offset == flow.settled_at) look_for_heads(flow);
   const Cause cause = placement_of(flow, completion);
   if (!prolong(flow, at, length, cause)) {
     landfall_record record = authoring::record_of(LANDFALL_DATA, &flow, flow.spec);
@@ -202,10 +209,10 @@ Cause Queue::placement_of(Flow& flow, const Completion& completion) {
   if (domain_.options().no_device) return {LANDFALL_COPIED, LANDFALL_REASON_copied_by_kernel};
   if (flow.spec.stream_offset < flow.steered_at)
     return {LANDFALL_COPIED, LANDFALL_REASON_before_steering};
+  if (!comes_by_our_queue(flow)) return {LANDFALL_COPIED, LANDFALL_REASON_wrong_queue};
   if (completion.sure && interface_.counts_copies() && extents_told_ >= heads_until_)
     return {LANDFALL_DIRECT, 0};
   if (flow.early()) return {LANDFALL_COPIED, LANDFALL_REASON_before_steering};
-  if (!comes_by_our_queue(flow)) return {LANDFALL_COPIED, LANDFALL_REASON_wrong_queue};
   return {LANDFALL_UNSURE, LANDFALL_REASON_copy_not_marked};
 }
 
@@ -219,14 +226,28 @@ bool Queue::comes_by_our_queue(Flow& flow) noexcept {
   return flow.right_queue;
 }
 
-/// Can recv(2) read the next byte of the flow? Then it lies in ordinary memory, and the kernel is
-/// about to copy it without a word.
+/// Could recv(2) read the next byte of the flow? Then it lies in ordinary memory, and the kernel is
+/// about to copy it without a word. Where nothing waits, nothing is learned: it is looked again
+/// soon.
 void Queue::look_for_heads(const Flow& flow) noexcept {
   look_at_ = extents_told_ + kExtentsPerLook;
-  if (is_dmabuf_ || domain_.options().no_device || !interface_.counts_copies()) return;
+  if (!copies_silently()) return;
   std::byte next;
-  if (::recv(flow.socket.get(), &next, 1, MSG_PEEK | MSG_DONTWAIT) == 1)
-    heads_until_ = extents_told_ + kExtentsUnsure;
+  const ssize_t seen = ::recv(flow.socket.get(), &next, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (seen == 1) heads_until_ = extents_told_ + kExtentsUnsure;
+  if (seen < 0 && errno == EAGAIN) look_at_ = extents_told_ + kExtentsPerVainLook;
+}
+
+/// The same, of the flow that brought bytes last, with the call that makes the kernel hand out what
+/// has come, and before it does: that costs no call of its own.
+void Queue::request_look() noexcept {
+  if (last_flow_ == nullptr || looking_ || !copies_silently() || !ring_.kernel_wants_entry())
+    return;
+  io_uring_sqe* sqe = ring_.request();
+  if (sqe == nullptr) return;
+  io_uring_prep_recv(sqe, last_flow_->socket.get(), &looked_at_, 1, MSG_PEEK | MSG_DONTWAIT);
+  sqe->user_data = kLook;
+  looking_ = true;
 }
 
 /// A receive has ended: the stream, or only the receive.

@@ -66,8 +66,8 @@ read -r _ _ linear2 <<<"$(pool_of)"
 expect "linear bytes" "$(value linear)" -gt 0
 expect "linear bytes" "$(value linear)" -le $((linear2 - linear))
 expect "direct bytes" $(($(value devmem) + $(value linear))) -eq 40960000
-stream 5001 40960000 --devmem lf0 --queue 3 --memory host
-expect "bytes that are not sure" "$(value copy_not_marked)" -gt 20000000
+stream 5001 204800000 --devmem lf0 --queue 3 --memory host
+expect "bytes that are not sure" $(($(value unsure) + $(value linear))) -gt 100000000
 fault linear 0
 
 echo "-- nothing is left"
