@@ -17,7 +17,6 @@
 namespace landfall::zcrx {
 
 using authoring::refuse;
-using authoring::refuse_os;
 
 namespace {
 
@@ -77,7 +76,11 @@ Queue::~Queue() {
   stop();
   // A Group that is opened right after this one finds the queue free.
   ring_.wait_until_gone();
-  while (newest_ != nullptr) destroy(*newest_);
+  for (Flow* flow = newest_; flow != nullptr;) {
+    Flow* const older = flow->older;
+    destroy(*flow);
+    flow = older;
+  }
 }
 
 // ---- the ring
