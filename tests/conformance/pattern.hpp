@@ -24,6 +24,7 @@ inline void fill_pattern(std::uint64_t seed, std::uint64_t position, std::span<s
 
 inline bool matches_pattern(std::uint64_t seed, std::uint64_t position,
                             std::span<const std::byte> bytes) {
+  if (bytes.empty()) return true;
   thread_local std::vector<std::byte> expected;
   if (expected.size() < bytes.size()) expected.resize(bytes.size());
   fill_pattern(seed, position, std::span{expected}.first(bytes.size()));
