@@ -60,10 +60,13 @@ class Queue {
 
  private:
   static constexpr std::uint32_t kRunMost = 16;
+  // Then the application has its turn: to drop, to pause, or to look at another flow.
+  static constexpr std::uint64_t kPollBytesMost = 1u << 20;
 
   // receive.cpp
   bool room() const noexcept {
-    return backlog_.empty() && count_ < out_.size() && extents_out_ < extents_max_;
+    return backlog_.empty() && count_ < out_.size() && extents_out_ < extents_max_ &&
+           poll_bytes_ < kPollBytesMost;
   }
   void emit(const landfall_record& record);
   std::optional<Completion> next_completion() noexcept;
@@ -123,6 +126,7 @@ class Queue {
 
   std::span<landfall_record> out_;  // of the poll under way
   std::uint32_t count_ = 0;
+  std::uint64_t poll_bytes_ = 0;
   std::deque<landfall_record> backlog_;        // what did not fit, or came outside of poll
   std::deque<Completion> stash_;               // taken from the ring before their turn
   FlowList runnable_{Flow::Listed::runnable};  // to be asked for, to be drained, or to be told of

@@ -31,6 +31,7 @@ constexpr std::uint64_t kExtentsPerVainLook = 32;
 std::uint32_t Queue::poll(std::span<landfall_record> out) {
   out_ = out;
   count_ = 0;
+  poll_bytes_ = 0;
   run_ = {};
   while (count_ < out_.size() && !backlog_.empty()) {
     out_[count_++] = backlog_.front();
@@ -120,6 +121,7 @@ void Queue::take_run() noexcept {
   record.charge_bytes += static_cast<std::uint32_t>(bytes);
   record.token += Run{0, taken}.packed();
   run_.flow->spec.stream_offset += bytes;
+  poll_bytes_ += bytes;
   pages_out_ += taken;
   extents_told_ += taken;
 }
@@ -182,6 +184,7 @@ void Queue::on_bytes(Flow& flow, const Completion& completion) {
     ++extents_out_;
   }
   flow.spec.stream_offset += length;
+  poll_bytes_ += length;
   flow.saw_direct = flow.saw_direct || cause.placement == LANDFALL_DIRECT;
   flow.since_direct = 0;
   ++pages_out_;
