@@ -4,7 +4,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <utility>
+
+#include "shared/ordinary.hpp"
 
 namespace landfall::zcrx {
 namespace {
@@ -77,7 +81,8 @@ landfall_errc Domain::open(const landfall_domain_spec& spec, landfall_why* reter
   if (spec.queue_ids == nullptr)
     return refuse(reterr_why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_no_grant);
   queue_ids_.assign(spec.queue_ids, spec.queue_ids + spec.queue_count);
-  if (LANDFALL_HAS(&spec, landfall_domain_spec, queue_napi_ids))
+  published_.resize(spec.queue_count);
+  if (LANDFALL_HAS(&spec, landfall_domain_spec, queue_napi_ids) && spec.queue_napi_ids != nullptr)
     napi_ids_.assign(spec.queue_napi_ids, spec.queue_napi_ids + spec.queue_count);
   if (spec.grant_fd < 0) return LANDFALL_ERRC_ok;
   int fd = -1;
@@ -89,6 +94,28 @@ landfall_errc Domain::open(const landfall_domain_spec& spec, landfall_why* reter
                      number);
   lifeline_.reset(fd);
   return LANDFALL_ERRC_ok;
+}
+
+std::optional<std::uint32_t> Domain::index_of(std::uint32_t napi_id) const noexcept {
+  const auto at = std::find(napi_ids_.begin(), napi_ids_.end(), napi_id);
+  if (napi_id == 0 || at == napi_ids_.end()) return std::nullopt;
+  return static_cast<std::uint32_t>(at - napi_ids_.begin());
+}
+
+bool Domain::brought(int socket_fd) const noexcept {
+  const bool all_known = std::find(napi_ids_.begin(), napi_ids_.end(), 0u) == napi_ids_.end();
+  return napi_ids_.empty() || !all_known ||
+         index_of(transport::incoming_napi(socket_fd)).has_value();
+}
+
+void Domain::publish(std::uint32_t index, std::shared_ptr<InterfaceQueue> queue) {
+  const std::lock_guard hold{published_lock_};
+  if (index < published_.size()) published_[index] = std::move(queue);
+}
+
+std::shared_ptr<InterfaceQueue> Domain::published(std::uint32_t index) const {
+  const std::lock_guard hold{published_lock_};
+  return index < published_.size() ? published_[index].lock() : nullptr;
 }
 
 }  // namespace landfall::zcrx

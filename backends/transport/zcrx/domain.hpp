@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
 #include <vector>
 
 #include "landfall/abi/transport_authoring.hpp"
@@ -28,10 +31,17 @@ class Domain {
   std::uint32_t queue_id(std::uint32_t index) const noexcept {
     return index < queue_ids_.size() ? queue_ids_[index] : 0;
   }
-  /// 0: not known.
-  std::uint32_t napi_id(std::uint32_t index) const noexcept {
-    return index < napi_ids_.size() ? napi_ids_[index] : 0;
+  /// Which queue of the Group has it?
+  std::optional<std::uint32_t> index_of(std::uint32_t napi_id) const noexcept;
+  /// Did the socket's last packet come by a queue of the Group? True also where that is not known.
+  bool brought(int socket_fd) const noexcept;
+  std::uint32_t queue_count() const noexcept {
+    return static_cast<std::uint32_t>(queue_ids_.size());
   }
+  /// Queue `index` was registered, so that others may import it.
+  void publish(std::uint32_t index, std::shared_ptr<InterfaceQueue> queue);
+  /// nullptr: not yet, or never.
+  std::shared_ptr<InterfaceQueue> published(std::uint32_t index) const;
   std::uint32_t page_bytes() const noexcept { return page_bytes_; }
   /// Hangs up when the interface goes; -1: none.
   int lifeline() const noexcept { return lifeline_.get(); }
@@ -44,6 +54,8 @@ class Domain {
   std::uint32_t interface_index_ = 0;
   std::uint32_t page_bytes_ = 4096;
   std::vector<std::uint32_t> queue_ids_, napi_ids_;
+  mutable std::mutex published_lock_;
+  std::vector<std::weak_ptr<InterfaceQueue>> published_;
   Fd lifeline_;
 };
 

@@ -26,8 +26,10 @@ struct alignas(64) Flow {
   enum class Listed : std::uint8_t { no, runnable, starved, done };
 
   Fd socket;
-  std::uint32_t out = 0;      // extents
-  landfall_flow_spec spec{};  // stream_offset: of the next byte
+  std::uint32_t out = 0;           // extents
+  std::uint32_t by = 0;            // index of the queue whose area its next bytes are looked for in
+  std::uint32_t queues_tried = 0;  // since the last byte, in vain
+  landfall_flow_spec spec{};       // stream_offset: of the next byte
   Listed listed = Listed::no;
   bool in_flight = false;   // a receive of it is the kernel's
   bool cancelling = false;  // ... and was asked back
@@ -37,7 +39,7 @@ struct alignas(64) Flow {
   bool closing = false;
   bool window_limited = false;
   bool saw_direct = false;
-  bool right_queue = true;  // when it was last asked
+  bool by_our_queues = true;  // when it was last asked
 
   Flow* previous = nullptr;  // in the list that `listed` names
   Flow* next = nullptr;

@@ -101,6 +101,8 @@ landfall_errc probe_kernel(const landfall_host* host, Features* ret_features,
   ret_features->events =
       (answer.features & uapi::kFeatureEvent) != 0 && answer.ctrl_ops > uapi::kCtrlArmEvent;
   ret_features->flush = answer.ctrl_ops > uapi::kCtrlFlushRq;
+  ret_features->share =
+      (answer.register_flags & uapi::kRegImport) != 0 && answer.ctrl_ops > uapi::kCtrlExport;
   return LANDFALL_ERRC_ok;
 }
 
@@ -165,13 +167,43 @@ landfall_errc InterfaceQueue::open(uring::Ring& ring, const Setup& setup, landfa
   if (answer < 0) return refuse_queue(why, setup, -answer);
 
   id_ = queue.zcrx_id;
+  area_offset_ = setup.area_offset;
   can_flush_ = setup.features.flush;
   if (setup.features.events)
     stats_ = reinterpret_cast<const uapi::Stats*>(base + events.stats_offset);
   refill_ = RefillRing{reinterpret_cast<std::uint32_t*>(base + queue.offsets.head),
                        reinterpret_cast<std::uint32_t*>(base + queue.offsets.tail),
                        reinterpret_cast<uapi::Rqe*>(base + queue.offsets.rqes), queue.rq_entries};
+  return setup.share && setup.features.share ? share(ring, why) : landfall_errc{LANDFALL_ERRC_ok};
+}
+
+landfall_errc InterfaceQueue::share(uring::Ring& ring, landfall_why* why) {
+  uapi::Ctrl control{};
+  control.zcrx_id = id_;
+  control.op = uapi::kCtrlExport;
+  if (const int answer = ring.register_raw(uapi::kRegisterCtrl, &control, 0); answer < 0)
+    return authoring::refuse_os(
+        why, "ZCRX_CTRL_EXPORT",
+        answer == -EMFILE ? LANDFALL_REASON_nofile_limit : LANDFALL_REASON_none, -answer);
+  exported_.reset(static_cast<int>(control.argument));
+  exported_once_ = true;
   return LANDFALL_ERRC_ok;
+}
+
+int InterfaceQueue::import_into(uring::Ring& ring) noexcept {
+  const std::lock_guard hold{export_lock_};
+  uapi::Ifq queue{};
+  queue.flags = uapi::kRegImport;
+  queue.interface_index = static_cast<std::uint32_t>(exported_.get());
+  const int answer = ring.register_raw(uapi::kRegisterIfq, &queue, 1);
+  if (answer < 0) return answer;
+  imported_.store(true, std::memory_order_relaxed);
+  return static_cast<int>(queue.zcrx_id);
+}
+
+void InterfaceQueue::unshare() noexcept {
+  const std::lock_guard hold{export_lock_};
+  exported_.reset();
 }
 
 void InterfaceQueue::flush(uring::Ring& ring) noexcept {

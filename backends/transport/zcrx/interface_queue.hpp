@@ -4,12 +4,14 @@
 #pragma once
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <optional>
+#include <mutex>
 
+#include "landfall/base/fd.hpp"
 #include "landfall/uapi/zcrx.hpp"
 #include "uring/ring.hpp"
 
@@ -73,7 +75,7 @@ class RefillRing {
 
 /// What this kernel's zero-copy receive can do; found out by asking it.
 struct Features {
-  bool no_device = false, rx_page_size = false, events = false, flush = false;
+  bool no_device = false, rx_page_size = false, events = false, flush = false, share = false;
 };
 /// Errors: not_supported - kernel_too_old (Linux 6.15), io_uring_*; permission_denied -
 /// not_permitted (CAP_NET_ADMIN in the initial user namespace, io_register_zcrx).
@@ -91,7 +93,10 @@ class Unmap {
   std::size_t bytes_;
 };
 
-/// The registration of one queue with one ring. It ends with the ring.
+/// One queue that a ring registered, from which other rings may receive too. It ends with the last
+/// of these rings, once unshare() was called.
+///
+/// Threads: its ring's, before that is enabled any; import_into(), refill() and copies(): any.
 class InterfaceQueue {
  public:
   struct Setup {
@@ -101,6 +106,8 @@ class InterfaceQueue {
     void* area = nullptr;  // or a dma-buf:
     int dmabuf_fd = -1;
     std::uint64_t area_bytes = 0;
+    std::uint64_t area_offset = 0;  // in the Region
+    bool share = false;             // other rings may import it
     std::uint32_t refill_entries = 0, rx_page_bytes = 0;
     std::uint64_t event_user_data = 0;
     Features features;
@@ -114,23 +121,56 @@ class InterfaceQueue {
   landfall_errc open(uring::Ring& ring, const Setup& setup, landfall_why* why);
 
   std::uint32_t id() const noexcept { return id_; }
-  RefillRing& refill() noexcept { return refill_; }
+  std::uint64_t area_offset() const noexcept { return area_offset_; }
+
+  /// The refill ring, nobody else's while this object is there.
+  class Refill {
+   public:
+    RefillRing* operator->() const noexcept { return ring_; }
+
+   private:
+    friend class InterfaceQueue;
+    Refill(RefillRing* ring, std::unique_lock<std::mutex> lock) noexcept
+        : ring_{ring}, lock_{std::move(lock)} {}
+    RefillRing* ring_;
+    std::unique_lock<std::mutex> lock_;
+  };
+  /// Takes a lock where the queue may be shared.
+  Refill refill() noexcept {
+    return {&refill_,
+            exported_once_ ? std::unique_lock{refill_lock_} : std::unique_lock<std::mutex>{}};
+  }
+
+  /// Makes the queue one of `ring` as well. Its id there, or -errno: -EBADF: it is not shared.
+  int import_into(uring::Ring& ring) noexcept;
+  /// No ring can import it any more.
+  void unshare() noexcept;
+
   /// Makes the kernel read the refill ring now: one system call, where it is full.
   void flush(uring::Ring& ring) noexcept;
   /// Another completion may tell of this event (uapi::kEvent...).
   void arm_event(uring::Ring& ring, std::uint32_t event) noexcept;
-  /// Is counted what the kernel copies into the area?
-  bool counts_copies() const noexcept { return stats_ != nullptr; }
+  /// Is counted what the kernel copies into the area? Two rings at once do not count right
+  /// (zcrx_stat_add is no atomic addition, Linux 7.3).
+  bool counts_copies() const noexcept {
+    return stats_ != nullptr && !imported_.load(std::memory_order_relaxed);
+  }
   std::uint64_t copies() const noexcept {
     return stats_ == nullptr ? 0 : __atomic_load_n(&stats_->copy_count, __ATOMIC_RELAXED);
   }
 
  private:
   landfall_errc map_ring(const Setup& setup, std::uint32_t entries, landfall_why* why);
+  landfall_errc share(uring::Ring& ring, landfall_why* why);
 
   std::unique_ptr<void, Unmap> memory_;  // of the refill ring
   RefillRing refill_;
+  std::mutex refill_lock_, export_lock_;
+  Fd exported_;  // guarded by export_lock_
+  bool exported_once_ = false;
+  std::atomic<bool> imported_{false};
   std::uint32_t id_ = 0;
+  std::uint64_t area_offset_ = 0;
   bool can_flush_ = false;
   const uapi::Stats* stats_ = nullptr;
 };

@@ -32,7 +32,6 @@ constexpr std::size_t kReturnsMost = 256;  // that are put in order together
 landfall_errc Queue::open(const landfall_queue_spec& spec, landfall_why* why) {
   extents_max_ = spec.extents_max;
   index_ = spec.index;
-  slice_offset_ = spec.slice_offset;
   slice_bytes_ = spec.slice_length;
   is_dmabuf_ = spec.slice_dmabuf_fd >= 0;
   if (is_dmabuf_) {
@@ -54,8 +53,10 @@ landfall_errc Queue::open(const landfall_queue_spec& spec, landfall_why* why) {
   setup.queue_id = domain_.queue_id(index_);
   setup.no_device = options.no_device;
   setup.dmabuf_fd = spec.slice_dmabuf_fd;
-  if (!is_dmabuf_) setup.area = static_cast<std::byte*>(domain_.region().host) + slice_offset_;
+  if (!is_dmabuf_) setup.area = static_cast<std::byte*>(domain_.region().host) + spec.slice_offset;
   setup.area_bytes = slice_bytes_;
+  setup.area_offset = spec.slice_offset;
+  setup.share = domain_.queue_count() > 1;
   // Room for every page there is: a ring that is never full needs no call to be read.
   setup.refill_entries =
       options.refill_entries != 0
@@ -65,7 +66,11 @@ landfall_errc Queue::open(const landfall_queue_spec& spec, landfall_why* why) {
   setup.rx_page_bytes = options.rx_page_bytes;
   setup.event_user_data = kEvent;
   setup.features = domain_.features();
-  if (const auto code = interface_.open(ring_, setup, why); code != LANDFALL_ERRC_ok) return code;
+  interface_ = std::make_shared<InterfaceQueue>();
+  if (const auto code = interface_->open(ring_, setup, why); code != LANDFALL_ERRC_ok) return code;
+  sources_.resize(index_ + 1);
+  sources_[index_] = {interface_, interface_->id()};
+  domain_.publish(index_, interface_);
   windows_.open(
       options.window_bytes != 0 ? std::min(options.window_bytes, slice_bytes_) : slice_bytes_ / 2,
       static_cast<std::uint32_t>(std::countr_zero(domain_.page_bytes())));
@@ -105,9 +110,20 @@ bool Queue::request_bytes(Flow& flow) noexcept {
   if (sqe == nullptr) return false;
   io_uring_prep_rw(uapi::kOpRecvZc, sqe, flow.socket.get(), nullptr, 0, 0);
   sqe->ioprio = IORING_RECV_MULTISHOT;
-  sqe->file_index = interface_.id();  // zcrx_ifq_idx
+  sqe->file_index = sources_[flow.by].id;  // zcrx_ifq_idx
   sqe->user_data = user_data_of(flow);
   flow.in_flight = true;
+  return true;
+}
+
+/// Receives from another queue of the Group as well.
+bool Queue::import(std::uint32_t index) {
+  if (sources_.size() < domain_.queue_count()) sources_.resize(domain_.queue_count());
+  if (sources_[index].queue != nullptr) return true;
+  std::shared_ptr<InterfaceQueue> queue = domain_.published(index);
+  const int id = queue == nullptr ? -EBADF : queue->import_into(ring_);
+  if (id < 0) return false;
+  sources_[index] = {std::move(queue), static_cast<std::uint32_t>(id)};
   return true;
 }
 
@@ -124,7 +140,7 @@ bool Queue::request_cancel(Flow& flow) noexcept {
 
 /// Receives for the flows that have none, and an eye on the lifeline.
 void Queue::prepare() {
-  interface_.refill().publish();
+  interface_->refill()->publish();
   request_look();
   if (!lifeline_armed_ && domain_.lifeline() >= 0) {
     if (io_uring_sqe* sqe = ring_.request(); sqe != nullptr) {
@@ -150,6 +166,7 @@ landfall_errc Queue::attach(int fd, const landfall_flow_spec& spec, Flow** ret_f
                             landfall_why* why) {
   if (revoked_) return refuse(why, LANDFALL_ERRC_revoked, LANDFALL_REASON_binding_revoked);
   auto flow = std::make_unique<Flow>();
+  flow->by = index_;
   flow->spec.flow_tag = spec.flow_tag;
   flow->spec.stream_offset = flow->steered_at = spec.stream_offset;
   if (LANDFALL_HAS(&spec, landfall_flow_spec, early_bytes)) flow->steered_at += spec.early_bytes;
@@ -192,8 +209,8 @@ void Queue::close(Flow* flow, bool reset) noexcept {
   unlist(*flow);
   for (const Completion& completion : std::exchange(flow->held, {}))
     if (completion.result > 0)
-      interface_.refill().add(completion.off & uapi::kOffsetMask,
-                              static_cast<std::uint32_t>(completion.result));
+      sources_[flow->by].queue->refill()->add(completion.off & uapi::kOffsetMask,
+                                              static_cast<std::uint32_t>(completion.result));
   authoring::end_connection(flow->socket.get(), reset);
   if (flow->in_flight && !flow->cancelling) request_cancel(*flow);
   finish_if_quiet(*flow);
@@ -245,12 +262,11 @@ void Queue::give_back(std::span<const landfall_return> returns) noexcept {
   }
   refill();
   if (stopped_) return;
-  interface_.refill().publish();
-  if (direct && (interface_.refill().is_full() || !starved_.empty())) {
+  if (direct && (interface_->refill()->is_full() || !starved_.empty())) {
     // Nobody reads the ring while the NIC has pages: what waits for it, and who waits for what is
     // in it, would wait for ever.
-    interface_.flush(ring_);
-    interface_.refill().publish();
+    interface_->flush(ring_);
+    interface_->refill()->publish();
   }
   while (!starved_.empty() && (direct || spill_->has_room())) run(starved_.pop());
 }
@@ -258,18 +274,22 @@ void Queue::give_back(std::span<const landfall_return> returns) noexcept {
 /// The kernel reads some 60 numbers at a time and gives the last ones to the NIC first
 /// (io_zcrx_ring_refill and page_pool_refill_alloc_cache, Linux 7.3). So the highest pages go
 /// first: then the NIC fills them in the order in which they lie, and they come as large extents
-/// again.
+/// again. After stop() as well: another ring may still receive from the queue.
 void Queue::refill() noexcept {
   const std::uint32_t page = domain_.page_bytes();
   const auto by_place = [](std::uint64_t a, std::uint64_t b) {
-    return (a & uapi::kOffsetMask) > (b & uapi::kOffsetMask);
+    constexpr std::uint64_t kPages = std::uint64_t{31} << uapi::kAreaShift;
+    return (a & ~kPages) > (b & ~kPages);
   };
-  if (!stopped_) {
-    std::sort(sorted_.begin(), sorted_.end(), by_place);
-    for (const std::uint64_t token : sorted_) {
-      const Run run = Run::of(token);
-      interface_.refill().add_run(run.at, run.pages, page);
+  std::sort(sorted_.begin(), sorted_.end(), by_place);
+  for (auto next = sorted_.begin(); next != sorted_.end();) {
+    const std::uint32_t queue = Run::of(*next).queue;
+    const InterfaceQueue::Refill ring = sources_[queue].queue->refill();
+    for (; next != sorted_.end() && Run::of(*next).queue == queue; ++next) {
+      const Run run = Run::of(*next);
+      ring->add_run(run.at, run.pages, page);
     }
+    ring->publish();
   }
   sorted_.clear();
 }
@@ -333,6 +353,7 @@ void Queue::stop() noexcept {
   stopped_ = true;
   while (!runnable_.empty()) runnable_.pop();
   while (!starved_.empty()) starved_.pop();
+  if (interface_ != nullptr) interface_->unshare();
   ring_.close();
 }
 

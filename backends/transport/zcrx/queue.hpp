@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -19,13 +20,21 @@ namespace landfall::zcrx {
 
 using transport::Cause;
 
-/// An extent in the area, as a token: pages that lie one behind another, or a piece of one.
+/// An extent in an area, as a token: pages that lie one behind another, or a piece of one; and the
+/// queue whose area it is.
 struct Run {
+  static constexpr unsigned kQueueShift = uapi::kAreaShift + 5;
+  static constexpr std::uint32_t kPagesMost = 16;
+
+  std::uint32_t queue;
   std::uint64_t at;
   std::uint32_t pages;
-  std::uint64_t packed() const noexcept { return std::uint64_t{pages} << uapi::kAreaShift | at; }
+  std::uint64_t packed() const noexcept {
+    return std::uint64_t{queue} << kQueueShift | std::uint64_t{pages} << uapi::kAreaShift | at;
+  }
   static Run of(std::uint64_t packed) noexcept {
-    return {packed & uapi::kOffsetMask, static_cast<std::uint32_t>(packed >> uapi::kAreaShift)};
+    return {static_cast<std::uint32_t>(packed >> kQueueShift), packed & uapi::kOffsetMask,
+            static_cast<std::uint32_t>(packed >> uapi::kAreaShift & 31)};
   }
 };
 
@@ -59,7 +68,6 @@ class Queue {
   std::int32_t wait_fd() noexcept;
 
  private:
-  static constexpr std::uint32_t kRunMost = 16;
   // Then the application has its turn: to drop, to pause, or to look at another flow.
   static constexpr std::uint64_t kPollBytesMost = 1u << 20;
 
@@ -77,15 +85,16 @@ class Queue {
   void tell_held(Flow& flow);
   void on_bytes(Flow& flow, const Completion& completion);
   bool prolong(const Flow& flow, std::uint64_t at, std::uint32_t length, Cause cause) noexcept;
-  bool comes_by_our_queue(Flow& flow) noexcept;
+  bool comes_by_our_queues(Flow& flow) noexcept;
   Cause placement_of(Flow& flow, const Completion& completion);
   void look_for_heads(const Flow& flow) noexcept;
   void request_look() noexcept;
   /// Does the kernel copy into the area, and count only a part of it?
   bool copies_silently() const noexcept {
-    return !is_dmabuf_ && interface_.counts_copies() && !domain_.options().no_device;
+    return !is_dmabuf_ && interface_->counts_copies() && !domain_.options().no_device;
   }
   void on_end(Flow& flow, std::int32_t result);
+  bool look_elsewhere(Flow& flow);
   Cause cause_of(const Flow& flow);
   void fail(Flow& flow, int number, std::uint32_t code);
   void work_off_runnable();
@@ -103,6 +112,7 @@ class Queue {
   template <class Call>
   landfall_errc enter(Call&& call);
   bool request_bytes(Flow& flow) noexcept;
+  bool import(std::uint32_t index);
   bool request_cancel(Flow& flow) noexcept;
   void run(Flow& flow) noexcept;
   void refill() noexcept;
@@ -117,10 +127,17 @@ class Queue {
   Domain& domain_;
   std::uint32_t extents_max_ = 0;
   std::uint32_t index_ = 0;
-  std::uint64_t slice_offset_ = 0, slice_bytes_ = 0;
+  std::uint64_t slice_bytes_ = 0;
   bool is_dmabuf_ = false;
   uring::Ring ring_;
-  InterfaceQueue interface_;  // after ring_: its memory is the kernel's until the ring has gone
+  /// A queue that this ring receives from: its own, and others of the Group where a flow came by
+  /// one of them.
+  struct Source {
+    std::shared_ptr<InterfaceQueue> queue;
+    std::uint32_t id = 0;  // in our ring
+  };
+  std::vector<Source> sources_;                // by index
+  std::shared_ptr<InterfaceQueue> interface_;  // our own
   transport::Windows windows_;
   std::optional<transport::Spill> spill_;
 
@@ -171,7 +188,7 @@ landfall_errc Queue::enter(Call&& call) {
   const unsigned before = ring_.completions();
   const int code = call();
   const unsigned came = ring_.completions() - before;
-  if (const std::uint64_t copies = interface_.copies(); copies != copies_seen_) {
+  if (const std::uint64_t copies = interface_->copies(); copies != copies_seen_) {
     copies_seen_ = copies;
     if (unsure_next_ == 0) sure_first_ = before;
     unsure_next_ = before + came - sure_first_;

@@ -119,7 +119,7 @@ void Queue::take_run() noexcept {
   landfall_record& record = out_[count_ - 1];
   record.length += static_cast<std::uint32_t>(bytes);
   record.charge_bytes += static_cast<std::uint32_t>(bytes);
-  record.token += Run{0, taken}.packed();
+  record.token += Run{0, 0, taken}.packed();
   run_.flow->spec.stream_offset += bytes;
   poll_bytes_ += bytes;
   pages_out_ += taken;
@@ -165,7 +165,7 @@ void Queue::tell_held(Flow& flow) {
 void Queue::on_bytes(Flow& flow, const Completion& completion) {
   const auto length = static_cast<std::uint32_t>(completion.result);
   const std::uint64_t at = completion.off & uapi::kOffsetMask;
-  if (flow.closing) return interface_.refill().add(at, length);
+  if (flow.closing) return sources_[flow.by].queue->refill()->add(at, length);
   last_flow_ = &flow;
   if (extents_told_ >= look_at_ || flow.spec.stream_offset == flow.settled_at) look_for_heads(flow);
   const Cause cause = placement_of(flow, completion);
@@ -174,12 +174,12 @@ void Queue::on_bytes(Flow& flow, const Completion& completion) {
     record.placement = cause.placement;
     record.code = cause.code;
     record.length = length;
-    record.offset = slice_offset_ + at;
-    record.token = Run{at, 1}.packed();
+    record.offset = sources_[flow.by].queue->area_offset() + at;
+    record.token = Run{flow.by, at, 1}.packed();
     record.charge_bytes = domain_.page_bytes();
     out_[count_++] = record;
     const bool whole = length == domain_.page_bytes() && flow.held.empty();
-    run_ = {whole ? &flow : nullptr, at + length, kRunMost - 1};
+    run_ = {whole ? &flow : nullptr, at + length, Run::kPagesMost - 1};
     ++flow.out;
     ++extents_out_;
   }
@@ -187,6 +187,7 @@ void Queue::on_bytes(Flow& flow, const Completion& completion) {
   poll_bytes_ += length;
   flow.saw_direct = flow.saw_direct || cause.placement == LANDFALL_DIRECT;
   flow.since_direct = 0;
+  flow.queues_tried = 0;
   ++pages_out_;
   ++extents_told_;
 }
@@ -199,7 +200,7 @@ bool Queue::prolong(const Flow& flow, std::uint64_t at, std::uint32_t length,
   landfall_record& record = out_[count_ - 1];
   if (record.placement != cause.placement || record.code != cause.code) return false;
   record.length += length;
-  record.token += Run{0, 1}.packed();
+  record.token += Run{0, 0, 1}.packed();
   record.charge_bytes += length;
   run_.end += length;
   --run_.room;
@@ -212,21 +213,22 @@ Cause Queue::placement_of(Flow& flow, const Completion& completion) {
   if (domain_.options().no_device) return {LANDFALL_COPIED, LANDFALL_REASON_copied_by_kernel};
   if (flow.spec.stream_offset < flow.steered_at)
     return {LANDFALL_COPIED, LANDFALL_REASON_before_steering};
-  if (!comes_by_our_queue(flow)) return {LANDFALL_COPIED, LANDFALL_REASON_wrong_queue};
-  if (completion.sure && interface_.counts_copies() && extents_told_ >= heads_until_)
+  if (!comes_by_our_queues(flow)) return {LANDFALL_COPIED, LANDFALL_REASON_wrong_queue};
+  if (completion.sure && flow.by == index_ && interface_->counts_copies() &&
+      extents_told_ >= heads_until_)
     return {LANDFALL_DIRECT, 0};
   if (flow.early()) return {LANDFALL_COPIED, LANDFALL_REASON_before_steering};
   return {LANDFALL_UNSURE, LANDFALL_REASON_copy_not_marked};
 }
 
-/// Asked of the socket once for some extents. True also where the queue's number is not known.
-bool Queue::comes_by_our_queue(Flow& flow) noexcept {
+/// Asked of the socket once for some extents. By which of them is seen otherwise: from another one
+/// than the receive names the kernel hands out nothing (-EFAULT).
+bool Queue::comes_by_our_queues(Flow& flow) noexcept {
   if (extents_told_ >= flow.ask_queue_at) {
     flow.ask_queue_at = extents_told_ + kExtentsPerLook;
-    const std::uint32_t ours = domain_.napi_id(index_);
-    flow.right_queue = ours == 0 || transport::incoming_napi(flow.socket.get()) == ours;
+    flow.by_our_queues = domain_.brought(flow.socket.get());
   }
-  return flow.right_queue;
+  return flow.by_our_queues;
 }
 
 /// Could recv(2) read the next byte of the flow? Then it lies in ordinary memory, and the kernel is
@@ -268,17 +270,35 @@ void Queue::on_end(Flow& flow, std::int32_t result) {
       // Bytes in ordinary pages, and no page of the area for them: with a NIC it may have them all.
       if (!domain_.options().no_device) {
         flow.drains = true;
-      } else if (interface_.refill().has_unread()) {
-        interface_.flush(ring_);  // nobody reads the ring while the NIC has pages
+      } else if (interface_->refill()->has_unread()) {
+        interface_->flush(ring_);  // nobody reads the ring while the NIC has pages
       } else if (!flow.paused) {
         starved_.push(flow);
       }
       return;
     case -EFAULT:  // in a page of another queue's area (io_zcrx_recv_frag)
+      if (look_elsewhere(flow)) return;
       return fail(flow, EFAULT, LANDFALL_REASON_wrong_queue);
     default:
       return fail(flow, -result, authoring::reason_of_end(-result));
   }
+}
+
+/// The next byte lies in the area of another queue: of this Group, or of somebody else. False: of
+/// somebody else.
+bool Queue::look_elsewhere(Flow& flow) {
+  const std::uint32_t queues = domain_.queue_count();
+  run_ = {};
+  while (flow.queues_tried++ < queues) {
+    std::uint32_t next = (flow.by + 1) % queues;
+    if (flow.queues_tried == 1)  // where its last packet came, most likely
+      next = domain_.index_of(transport::incoming_napi(flow.socket.get())).value_or(next);
+    if (next == flow.by) next = (next + 1) % queues;
+    if (next == flow.by) return false;
+    flow.by = next;
+    if (import(next)) return true;
+  }
+  return false;
 }
 
 /// `number` 0: the end of the stream.
@@ -329,6 +349,7 @@ void Queue::drain(Flow& flow) {
       spill_->align();
       flow.spec.stream_offset += length;
       flow.since_direct += length;
+      flow.queues_tried = 0;
       ++flow.out;
       ++extents_out_;
     } else if (got == 0) {
@@ -344,16 +365,15 @@ void Queue::drain(Flow& flow) {
 
 /// Of bytes in the spill.
 Cause Queue::cause_of(const Flow& flow) {
-  const std::uint32_t ours = domain_.napi_id(index_);
-  const bool right = ours == 0 || transport::incoming_napi(flow.socket.get()) == ours;
-  return transport::cause_of_copy(flow.early(), right, flow.since_direct);
+  return transport::cause_of_copy(flow.early(), domain_.brought(flow.socket.get()),
+                                  flow.since_direct);
 }
 
 /// The NIC found no page, or flows wait for memory; and when that is over.
 void Queue::tell_of_memory() {
   const bool scarce = pages_out_ * domain_.page_bytes() >= slice_bytes_ / 2;
   if (pool_dry_ && !scarce) {
-    interface_.arm_event(ring_, uapi::kEventAllocFail);
+    interface_->arm_event(ring_, uapi::kEventAllocFail);
     pool_dry_ = false;
   }
   const bool waits_for_us = ring_.has_completion() || !stash_.empty();

@@ -3,10 +3,11 @@
 // usage: devmem_receive recv|churn --devmem IFACE --queue N[,N...] [--pool BYTES] [--page BYTES]
 //        [--memory SOURCE] [--flows N] [--hold N] [--steer 0|1] [--option KEY=VALUE]...
 //        [--contract require_direct] [--attach BYTES] [--stall MS] [--phase FILE] [--ports N]
-//        [--warmup BYTES] [--adopted 0|1] [--transport NAME] PORT
+//        [--warmup BYTES] [--adopted 0|1] [--transport NAME] [--receiver N] PORT
 // Prints "ready", takes N connections (1) and prints what came as KEY=VALUE. --hold: so many
 // pages are kept before the oldest Buffer is dropped. --ports: it listens on so many, from PORT on;
-// each has the next queue. --warmup: after so many bytes the clock starts. churn: it binds and
+// each has the next queue. --attach: a connection in which so many bytes wait, to Receiver N (0).
+// --warmup: after so many bytes the clock starts. churn: it binds and
 // unbinds, for ever. --adopted: who made the dma-buf has closed it before it is bound. --stall: so
 // long it takes nothing after the first pieces; backlog_...: what it took after that, and by how
 // many calls.
@@ -40,7 +41,7 @@ struct Options {
   std::string memory = "udmabuf";
   std::uint64_t pool_bytes = 16u << 20, page_bytes = 0, warmup_bytes = 0;
   std::uint32_t flows = 1, ports = 1;
-  std::size_t hold = 0;
+  std::size_t hold = 0, receiver = 0;
   int attach_bytes = 0;
   bool adopted = false;
   std::chrono::milliseconds stall{0};
@@ -91,6 +92,7 @@ Options read(int argc, char** argv) {
     if (name == "--ports") options.ports = static_cast<std::uint32_t>(std::stoul(value));
     if (name == "--hold") options.hold = std::stoul(value);
     if (name == "--attach") options.attach_bytes = std::stoi(value);
+    if (name == "--receiver") options.receiver = std::stoul(value);
     if (name == "--adopted") options.adopted = value != "0";
     if (name == "--phase") options.phase_file = value;
     if (name == "--stall") options.stall = std::chrono::milliseconds{std::stoi(value)};
@@ -186,7 +188,8 @@ int run(const Options& options) {
     std::fflush(stdout);
   } else {
     Fd connection = accept_queued(options);
-    if (Result<Flow*> flow = (*group)[0].attach(connection); !flow) return fail(flow.error());
+    if (Result<Flow*> flow = (*group)[options.receiver].attach(connection); !flow)
+      return fail(flow.error());
   }
 
   phase.is("wait");

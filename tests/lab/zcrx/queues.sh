@@ -19,6 +19,25 @@ for queue in 4 5 6 7; do
   ethtool -N lf0 delete 0
 done
 
+echo "-- a connection that is attached to one Receiver and comes by the queue of another: each pair"
+for queue in 4 5 6 7; do
+  steer 5001 $queue
+  for ours in 0 1 2 3; do
+    stream 5001 1024000 --devmem lf0 --queue 4,5,6,7 --steer 0 --attach 4096 --receiver $ours --pool 33554432
+    expect "direct bytes of queue $queue on Receiver $ours" "$(value devmem)" -eq 1024000
+  done
+  ethtool -N lf0 delete 0
+done
+
+echo "-- a flow that changes its queue in the middle, and back: the other Receiver's area is its area too"
+for memory in udmabuf host; do
+  fault move 500
+  stream 5001 102400000 --devmem lf0 --queue 4,5 --pool 33554432 --memory $memory
+  expect "packets that were moved" "$(hits move)" -gt 100
+  fault move 0
+  expect "bytes not copied" $(($(value devmem) + $(value unsure))) -eq 102400000
+done
+
 echo "-- a queue that is nobody's: copied, and it says so"
 for memory in udmabuf host; do
   stream 5001 4096000 --devmem lf0 --queue 7 --steer 0 --memory $memory
