@@ -25,7 +25,8 @@ Check check_of(std::string name, const std::vector<Reason>& reasons, std::string
 }
 
 /// One line per backend, and the two that must hold: some memory and some transport to receive.
-void check_backends(const Context& context, std::vector<Check>& checks) {
+void check_backends(const Context& context, const std::string& interface,
+                    std::vector<Check>& checks) {
   bool memory = false, transport = false;
   for (const BackendInfo& backend : context.backends()) {
     if (backend.is_transport) continue;
@@ -34,11 +35,13 @@ void check_backends(const Context& context, std::vector<Check>& checks) {
     checks.push_back(check_of("memory " + backend.name, usable ? std::vector<Reason>{} : reasons,
                               backend.summary));
   }
-  for (const Decision::Candidate& c : probe_transports(context)) {
+  for (const Decision::Candidate& c : probe_transports(context, interface)) {
     transport = transport || c.usable;
+    const std::string with =
+        interface.empty() || c.best != Placement::direct ? "" : " with " + interface;
     checks.push_back(check_of("transport " + c.transport,
                               c.usable ? std::vector<Reason>{} : c.reasons,
-                              "usable, at best " + std::string{name(c.best)}));
+                              "usable" + with + ", at best " + std::string{name(c.best)}));
   }
   const auto must = [&checks](const char* name, bool holds, ReasonCode reason) {
     checks.push_back({name, holds ? Status::pass : Status::fail,
@@ -62,8 +65,9 @@ int run_doctor(const Arguments& arguments, Console& console) {
     return exit_of(context.error());
   }
   std::vector<Check> checks = check_host(gather_facts(""));
-  for (Check& check : check_interfaces(read_interfaces())) checks.push_back(std::move(check));
-  check_backends(*context, checks);
+  const Interfaces interfaces = read_interfaces();
+  for (Check& check : check_interfaces(interfaces)) checks.push_back(std::move(check));
+  check_backends(*context, interfaces.usable(), checks);
 
   Json json = json_answer();
   json["checks"] = Json::array();

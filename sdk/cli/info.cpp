@@ -45,7 +45,9 @@ int run_info(const Arguments& arguments, Console& console) {
     return exit_of(context.error());
   }
   const auto backends = context->backends();
-  const auto candidates = probe_transports(*context);
+  const Interfaces interfaces = read_interfaces();
+  const std::string usable_interface = interfaces.usable();
+  const auto candidates = probe_transports(*context, usable_interface);
   utsname system{};
   ::uname(&system);
 
@@ -75,7 +77,8 @@ int run_info(const Arguments& arguments, Console& console) {
   }
 
   json["transports"] = Json::array();
-  text += "\ntransports, best first\n";
+  text += "\ntransports, best first" +
+          (usable_interface.empty() ? "" : ", with the interface " + usable_interface) + "\n";
   for (const Decision::Candidate& candidate : candidates) {
     Json row = json_of(candidate);
     std::string summary;
@@ -93,7 +96,6 @@ int run_info(const Arguments& arguments, Console& console) {
             std::string{name(candidate.best)} + "\n" +
             text_reasons(candidate.reasons, !candidate.usable);
   }
-  const Interfaces interfaces = read_interfaces();
   add_interfaces(json, interfaces);
   text += text_of(interfaces, console);
   const bool written = arguments.has("json") ? print_json(json) : print(stdout, text);

@@ -161,6 +161,14 @@ Interfaces read_interfaces() {
   return {{}, {reason_from(nic.error())}};
 }
 
+std::string Interfaces::usable() const {
+  for (const InterfaceUse& interface : found)
+    if (std::ranges::any_of(interface.queues,
+                            [&](const QueueUse& queue) { return interface.usable(queue); }))
+      return interface.state.name;
+  return {};
+}
+
 void add_interfaces(Json& json, const Interfaces& interfaces) {
   json["interfaces"] = Json::array();
   for (const InterfaceUse& interface : interfaces.found)

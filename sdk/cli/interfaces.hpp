@@ -14,6 +14,9 @@ namespace landfall::cli {
 struct Interfaces {
   std::vector<nic::InterfaceUse> found;
   std::vector<Reason> reasons;  // why nothing, or not all, could be read
+
+  /// The first with a queue that can take device memory; "": none.
+  std::string usable() const;
 };
 /// All interfaces of this network namespace. Changes nothing.
 Interfaces read_interfaces(nic::Nic& nic);

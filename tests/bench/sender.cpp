@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The sender of every row: port=N bytes=N [host=A.B.C.D] [flows=N] [burst=N] [splice=1]
-// [finish=1]. Connects, waits for a line on standard input, sends. finish: ends the streams, for
-// receivers that want to see that.
+// [finish=1] [pattern=1]. Connects, waits for a line on standard input, sends. finish: ends the
+// streams, for receivers that want to see that. pattern: one flow is 'a' to 'z', again and again.
 //   one flow       1 MiB at a time; splice: without a copy, as one sends what will not change
 //   several flows  in turn, 16 KiB each; burst: of `flows`, `burst` neighbours at once send 256 KiB
 //                  each, then the next ones
@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::size_t kTurn = 16 * 1024;
 constexpr std::size_t kBurst = 256 * 1024;
+constexpr std::size_t kPattern = 26;
 
 int connect_to(const std::string& host, std::uint16_t port, bool small_buffer) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -42,12 +43,14 @@ void check(ssize_t sent) {
   bench::die("send");
 }
 
-void send_stream(int fd, const char* data, std::uint64_t bytes) {
-  while (bytes > 0) {
+/// What repeats after `period` bytes goes on where the last send() ended: `data` is so much longer.
+void send_stream(int fd, const char* data, std::uint64_t bytes, std::size_t period) {
+  for (std::uint64_t done = 0; done < bytes;) {
     const ssize_t sent =
-        ::send(fd, data, std::min<std::uint64_t>(bytes, bench::kMessage), MSG_NOSIGNAL);
+        ::send(fd, data + done % period, std::min<std::uint64_t>(bytes - done, bench::kMessage),
+               MSG_NOSIGNAL);
     check(sent);
-    bytes -= static_cast<std::uint64_t>(sent);
+    done += static_cast<std::uint64_t>(sent);
   }
 }
 
@@ -114,8 +117,13 @@ int main(int count, char** values) {
   bench::pin(0);
   std::string pages;
   const bool splices = flows == 1 && arguments.number("splice", 0) != 0;
-  const char* const data =
-      splices ? small_pages(bench::kMessage) : bench::region(bench::kMessage, pages);
+  char* const data =
+      splices ? small_pages(bench::kMessage) : bench::region(bench::kMessage + kPattern, pages);
+  const bool pattern = flows == 1 && !splices && arguments.number("pattern", 0) != 0;
+  if (pattern) {
+    for (std::size_t i = 0; i < bench::kMessage + kPattern; ++i)
+      data[i] = static_cast<char>('a' + i % kPattern);
+  }
   std::vector<int> sockets;
   for (std::size_t i = 0; i < flows; ++i) {
     sockets.push_back(connect_to(arguments.text("host", "127.0.0.1"),
@@ -127,7 +135,7 @@ int main(int count, char** values) {
     ::signal(SIGPIPE, SIG_IGN);
     splice_stream(sockets[0], data, bytes);
   } else if (flows == 1) {
-    send_stream(sockets[0], data, bytes);
+    send_stream(sockets[0], data, bytes, pattern ? kPattern : 1);
   } else if (burst == 0) {
     send_round(sockets, 0, flows, (bytes + flows - 1) / flows, data);
   } else {

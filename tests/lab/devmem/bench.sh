@@ -4,8 +4,16 @@
 # in one boot: throughput and the receiving thread's CPU. Not a test: figures want a quiet machine.
 # AGAINST=plain: against recv() of 64 KiB pieces on an ordinary queue, into one buffer.
 # usage: bench.sh NIC_TOOL BENCH_FOLDER [PAIRS [BYTES [MTU [OPTION...]]]]   OPTION: of bench_receive
-# NCDEVMEM=FILE: against the kernel's ncdevmem instead, as kernel/lab/selftests has built it in the tree. Its
-# CPU is that of the whole process, less what it takes for one page. It writes a line for each page, and the bytes.
+# Against others' programs, built by hand and never part of landfall (one of these; TRANSPORT to match):
+#   NCDEVMEM=FILE       the kernel's ncdevmem, as kernel/lab/selftests has built it in the tree. It writes a
+#                       line for each page, and the bytes.
+#   LIBURING_ZCRX=FILE  liburing's examples/zcrx, linked statically (make -C examples zcrx LDFLAGS=-static)
+#   IOU_ZCRX=FILE       the kernel's iou-zcrx, linked statically. As it is it takes 2 MiB in 5 s into 32 MiB;
+#                       of a copy with larger numbers BYTES may be up to SEND_SIZE:
+#     sed -i -E 's/(define SEND_SIZE) .*/\1 (1 << 28)/; s/8192( \* page_size)/16384\1/; s/5000;/600000;/' iou-zcrx.c
+#                       It compares each byte, unless the copy has had: sed -i 's/i < n;/i < 0;/' iou-zcrx.c
+# Their CPU is that of the whole process from when the sender begins; of it and of their time goes what one page
+# takes (to wake up, to close and to exit).
 # shellcheck source-path=SCRIPTDIR/../nic source=../nic/lib.sh
 . "$(dirname "$0")/../nic/lib.sh"
 transport=${TRANSPORT:-devmem-tcp} memory=${MEMORY:-udmabuf}
@@ -42,37 +50,68 @@ one() {  # one NAME COMMAND...: prints "NAME MB/s CPU-ms/GB"
     awk -v name="$name" '{ printf "%s %.1f %.1f\n", name, $1 / $2 / 1e6, $3 / $1 * 1e12 }'
 }
 
-ncdevmem() {  # ncdevmem BYTES: "seconds CPU-seconds"; the tree's C library is newer than this root's
-  local root=${NCDEVMEM%%/usr/src/*} job began
-  "$programs/bench_measure" "$work/cpu" "$root/lib64/ld-linux-x86-64.so.2" --library-path \
-    "$root/lib/x86_64-linux-gnu" "$NCDEVMEM" -l -n -f lf0 -s "::ffff:$here" -p 5999 -t 3 -q 1 >/dev/null 2>&1 &
+timed() {  # timed BYTES: runs $other; $seconds until it closes the stream, and $cpu until it has ended
+  local job sender began before
+  ethtool -N lf0 flow-type tcp4 dst-port 5999 action 3 loc 0 >/dev/null
+  taskset -c 1 "$programs/bench_measure" "$work/cpu" "${other[@]}" >/dev/null 2>"$errors" &
   job=$!
-  until ss -Htln "sport = :5999" | grep -q .; do sleep 0.05; done
+  until ss -Htln "sport = :5999" | grep -q .; do
+    kill -0 "$job" 2>/dev/null || die "$name: $(cat "$errors")"
+    sleep 0.05
+  done
   mkfifo "$work/go"
-  peer "$programs/bench_sender" host="$here" port=5999 bytes="$1" finish=1 <"$work/go" &
+  peer "$programs/bench_sender" host="$here" port=5999 bytes="$1" finish=1 pattern=1 <"$work/go" &
+  sender=$!
   exec 6>"$work/go"
   rm "$work/go"
-  sleep 0.5
+  sleep 1  # zcrx of liburing listens before it takes the queue
+  read -r before _ <"/proc/$(pgrep -P "$job")/schedstat"
   began=$EPOCHREALTIME
   echo >&6
-  wait "$job"
-  awk -v a="$began" -v b="$EPOCHREALTIME" '{ print b - a, $1 }' "$work/cpu"
+  wait "$sender"
+  seconds=$(awk -v a="$began" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }')
   exec 6>&-
-  wait
-}
-one_ncdevmem() {  # prints "loop MB/s CPU-ms/GB"
-  local seconds cpu start
-  ethtool -N lf0 flow-type tcp4 dst-port 5999 action 3 loc 0 >/dev/null
-  read -r _ start < <(ncdevmem 4096)
-  read -r seconds cpu < <(ncdevmem "$bytes")
+  [ "$name" != liburing ] || kill "$job"  # it would wait for more streams
+  wait "$job" || [ "$name" = liburing ] || die "$name: $(cat "$errors")"
   ethtool -N lf0 delete 0
-  awk -v n="$bytes" -v s="$seconds" -v c="$cpu" -v c0="$start" \
-    'BEGIN { printf "loop %.1f %.1f\n", n / s / 1e6, (c - c0) / n * 1e12 }'
+  cpu=$(awk -v before="$before" '{ print $1 - before / 1e9 }' "$work/cpu")
+}
+one_other() {  # prints "NAME MB/s CPU-ms/GB"
+  local seconds cpu start_seconds start_cpu before direct
+  timed 4096
+  start_seconds=$seconds start_cpu=$cpu
+  read -r before _ <<<"$(pool_of)"
+  timed "$bytes"
+  read -r direct _ <<<"$(pool_of)"
+  expect "bytes into the memory of $name" $((direct - before)) -ge "$bytes"
+  awk -v name="$name" -v n=$((bytes - 4096)) -v s="$seconds" -v s0="$start_seconds" -v c="$cpu" \
+    -v c0="$start_cpu" 'BEGIN { printf "%s %.1f %.1f\n", name, n / (s - s0) / 1e6, (c - c0) / n * 1e12 }'
 }
 
+errors=$work/errors
+name=${NCDEVMEM:+ncdevmem}${IOU_ZCRX:+iou-zcrx}${LIBURING_ZCRX:+liburing}
+case $name in
+  ncdevmem)  # the tree's C library is newer than this root's
+    root=${NCDEVMEM%%/usr/src/*}
+    other=("$root/lib64/ld-linux-x86-64.so.2" --library-path "$root/lib/x86_64-linux-gnu" "$NCDEVMEM"
+      -l -n -f lf0 -s "::ffff:$here" -p 5999 -t 3 -q 1)
+    errors=/dev/null about="ncdevmem, writing to /dev/null" ;;
+  iou-zcrx)
+    other=("$IOU_ZCRX" -s -i lf0 -q 3 -p 5999)
+    about="iou-zcrx with larger numbers"
+    # Without the comparison the compiler leaves its message out.
+    grep -q "payload mismatch" "$IOU_ZCRX" && about+=", comparing each byte" || about+=", comparing nothing" ;;
+  liburing)
+    other=("$LIBURING_ZCRX" -i lf0 -q 3 -p 5999 -S 67108864)  # an area as large as landfall's Region
+    about="liburing's examples/zcrx" ;;
+esac
+if [ -n "$name" ]; then
+  echo "$transport ($memory) against $about"
+  timed 4096  # reads the program from the disk
+fi
 for ((i = 0; i < pairs; i++)); do
-  if [ -n "${NCDEVMEM-}" ]; then
-    one_ncdevmem
+  if [ -n "$name" ]; then
+    one_other
   else
     case ${AGAINST-}$transport in
       plain*) one plain "$programs/bench_loop_hot" any=1 ;;

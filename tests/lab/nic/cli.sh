@@ -52,6 +52,21 @@ doctor "2 of 4 receive queues can take device memory"
 [[ $LANDFALL_LAB_KREL == 6.12* ]] || "$landfall" doctor | grep "nic lf0, sending: .*can send from a dma-buf" >/dev/null ||
   die "doctor: nothing of sending"
 
+echo "-- the transports, with an interface that can take them"
+transports() {  # transports [PREFIX...]: doctor's lines about devmem-tcp and zcrx, with their remedies
+  "$@" "$landfall" doctor | grep -A1 -E 'transport (devmem-tcp|zcrx):'
+}
+lines=$(transports)
+grep -q "PASS  transport devmem-tcp: usable with lf0, at best direct" <<<"$lines" || die "doctor: $lines"
+if [[ $LANDFALL_LAB_KREL == 6.12* ]]; then
+  grep -q "WARN  transport zcrx: .*needs Linux 6.15" <<<"$lines" || die "doctor: $lines"
+else
+  grep -q "PASS  transport zcrx: usable with lf0, at best direct" <<<"$lines" || die "doctor: $lines"
+  lines=$(transports setpriv --bounding-set=-net_admin --inh-caps=-net_admin)
+  grep -A1 "WARN  transport zcrx: .*needs CAP_NET_ADMIN in the initial user namespace" <<<"$lines" |
+    grep -q "AmbientCapabilities=CAP_NET_ADMIN" || die "doctor: $lines"
+fi
+
 echo "-- a queue that somebody has"
 receiver_start 5001 --devmem lf0 --queue 3
 says none 2 queue_busy

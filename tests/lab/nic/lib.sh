@@ -92,11 +92,11 @@ receiver_end() {
   echo "$result"
   return "$status"
 }
-stream() {  # stream PORT BYTES [OPTION...]
+stream() {  # [piece=BYTES] stream PORT BYTES [OPTION...]
   local port=$1 bytes=$2
   shift 2
   receiver_start "$port" "$@"
-  peer timeout "$patience" "$tool" send "${to:-$here}" "$port" "$bytes" || die "sender"
+  peer timeout "$patience" "$tool" send "${to:-$here}" "$port" "$bytes" ${piece:+"$piece"} || die "sender"
   receiver_end || die "receiver: $(cat "$work/errors")"
   expect bytes "$(value bytes)" -eq "$bytes"
   expect "wrong pieces" "$(value wrong)" -eq 0

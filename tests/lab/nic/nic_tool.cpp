@@ -2,9 +2,10 @@
 // What the tests of the software NIC need and the machine's tools cannot do: header split by
 // netlink, a stream whose bytes are known, and receiving it into a dma-buf.
 // usage: nic_tool hds IFACE on|off [THRESHOLD]
-//        nic_tool send HOST PORT BYTES
+//        nic_tool send HOST PORT BYTES [PIECE [reset]]
 //        nic_tool recv [--devmem IFACE --queue N [--pool BYTES] [--page BYTES]] PORT
-// recv prints "ready", takes one connection and prints what came as KEY=VALUE.
+// send: pieces of PIECE bytes are packets of their own, as far as windows let them; reset: it ends
+// with one. recv prints "ready", takes one connection and prints what came as KEY=VALUE.
 #include <fcntl.h>
 #include <linux/udmabuf.h>
 #include <net/if.h>
@@ -13,6 +14,8 @@
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -63,27 +66,34 @@ int set_hds(const std::string& iface, bool on, const char* threshold) {
   return 0;
 }
 
-int send_stream(const char* host, const char* port, std::uint64_t bytes) {
+int send_stream(const char* host, const char* port, std::uint64_t bytes, std::size_t piece,
+                bool reset) {
   addrinfo hints{}, *found = nullptr;
   hints.ai_socktype = SOCK_STREAM;
   if (::getaddrinfo(host, port, &hints, &found) != 0) return fail("address");
   const int fd = ::socket(found->ai_family, SOCK_STREAM, 0);
   if (::connect(fd, found->ai_addr, found->ai_addrlen) != 0) return fail("connect");
   ::freeaddrinfo(found);
-  // Full segments only, as long as the socket's buffer has room.
+  // Full segments only, as long as the socket's buffer has room; or each piece at once.
   const int on = 1;
-  ::setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
+  ::setsockopt(fd, IPPROTO_TCP, piece == 0 ? TCP_CORK : TCP_NODELAY, &on, sizeof on);
   // The stream repeats in nothing, so its words are made as they are sent.
   static std::uint64_t block[8192];
   for (std::uint64_t at = 0; at < bytes;) {
     for (std::size_t i = 0; i < 8192; ++i) block[i] = (at / 8 + i + 1) * 0x9e3779b97f4a7c15U;
     const auto size = std::min<std::uint64_t>(sizeof block, bytes - at);
     for (std::size_t sent = 0; sent < size;) {
-      const auto n = ::send(fd, reinterpret_cast<char*>(block) + sent, size - sent, MSG_NOSIGNAL);
+      const auto most = piece == 0 ? size - sent : std::min<std::uint64_t>(piece, size - sent);
+      const auto n = ::send(fd, reinterpret_cast<char*>(block) + sent, most, MSG_NOSIGNAL);
       if (n < 0) return fail("send");
       sent += static_cast<std::size_t>(n);
     }
     at += size;
+  }
+  if (reset) {
+    const linger none{.l_onoff = 1, .l_linger = 0};
+    ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    return ::close(fd);
   }
   ::shutdown(fd, SHUT_WR);
   char end = 0;
@@ -249,8 +259,9 @@ int run(int argc, char** argv) {
   const std::string what = argc > 1 ? argv[1] : "";
   if (what == "hds" && argc > 3)
     return set_hds(argv[2], std::string{argv[3]} == "on", argc > 4 ? argv[4] : nullptr);
-  if (what == "send" && argc == 5)
-    return send_stream(argv[2], argv[3], std::strtoull(argv[4], nullptr, 10));
+  if (what == "send" && argc >= 5)
+    return send_stream(argv[2], argv[3], std::strtoull(argv[4], nullptr, 10),
+                       argc > 5 ? std::strtoul(argv[5], nullptr, 10) : 0, argc > 6);
   if (what != "recv" || argc < 3) {
     std::fprintf(stderr, "usage: at the top of nic_tool.cpp\n");
     return 2;
