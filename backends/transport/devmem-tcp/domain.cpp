@@ -1,25 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devmem-tcp/domain.hpp"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 
+#include "shared/pool.hpp"
+
 namespace landfall::devmem {
-namespace {
-
 using authoring::refuse;
-using authoring::refuse_os;
-
-// A pool below this is dry before a window has opened.
-constexpr std::uint64_t kPagesLeast = 256;
-
-std::uint32_t page_of(std::uint32_t asked) {
-  return asked != 0 ? asked : static_cast<std::uint32_t>(::sysconf(_SC_PAGESIZE));
-}
-
-}  // namespace
 
 landfall_errc Domain::probe(const landfall_domain_spec& spec, landfall_needs* ret_needs,
                             landfall_why* reterr_why) {
@@ -29,8 +18,8 @@ landfall_errc Domain::probe(const landfall_domain_spec& spec, landfall_needs* re
                      LANDFALL_TAKES_SOCKETS | LANDFALL_FLOW_ON_ANY_QUEUE | LANDFALL_DRY_POOL_DROPS;
   ret_needs->spill_bytes_per_queue = options.spill_bytes;
   ret_needs->rx_page_bytes = options.rx_page_bytes;
-  ret_needs->slice_align_bytes = page_of(options.rx_page_bytes);
-  ret_needs->min_slice_bytes = kPagesLeast * page_of(options.rx_page_bytes);
+  ret_needs->slice_align_bytes = options.page_bytes();
+  ret_needs->min_slice_bytes = transport::kPoolPagesLeast * options.page_bytes();
   ret_needs->best_placement = LANDFALL_DIRECT;
   if (understood != LANDFALL_ERRC_ok) return understood;
   if (const landfall_errc code = probe_kernel(spec.host, reterr_why); code != LANDFALL_ERRC_ok)
@@ -47,7 +36,8 @@ landfall_errc Domain::open(const landfall_domain_spec& spec, landfall_why* reter
   const bool granted = LANDFALL_HAS(&spec, landfall_domain_spec, grant_dmabuf_id);
   if (!granted) return refuse(reterr_why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_no_grant);
   dmabuf_id_ = spec.grant_dmabuf_id;
-  page_shift_ = static_cast<std::uint32_t>(std::countr_zero(page_of(spec.rx_page_bytes)));
+  page_shift_ = static_cast<std::uint32_t>(
+      std::countr_zero(spec.rx_page_bytes != 0 ? spec.rx_page_bytes : Options{}.page_bytes()));
   region_bytes_ = spec.region->size_bytes;
   queue_count_ = std::max(spec.queue_count, 1u);
   // The NIC fills the whole dma-buf, so that its offsets must be the Region's.
@@ -57,21 +47,11 @@ landfall_errc Domain::open(const landfall_domain_spec& spec, landfall_why* reter
     return refuse(reterr_why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_range_outside,
                   LANDFALL_ORIGIN_LANDFALL, 0,
                   "the Region is a part of its dma-buf, and the NIC would fill all of it");
-  if (spec.grant_fd >= 0) {
-    int fd = -1;
-    const int number = authoring::attempt(
-        host_, "fcntl", [&] { return fd = ::fcntl(spec.grant_fd, F_DUPFD_CLOEXEC, 0); });
-    if (number != 0)
-      return refuse_os(reterr_why, "fcntl(F_DUPFD_CLOEXEC)",
-                       number == EMFILE ? LANDFALL_REASON_nofile_limit : LANDFALL_REASON_none,
-                       number);
-    lifeline_.reset(fd);
-  }
-  if (LANDFALL_HAS(&spec, landfall_domain_spec, queue_napi_ids))
-    napi_ids_.assign(spec.queue_napi_ids, spec.queue_napi_ids + spec.queue_count);
-  windows_.open(options_.window_bytes != 0 ? std::min(options_.window_bytes, region_bytes_)
-                                           : region_bytes_ / 2,
-                page_shift_);
+  if (const landfall_errc code = transport::hold_lifeline(spec, &lifeline_, reterr_why);
+      code != LANDFALL_ERRC_ok)
+    return code;
+  napi_ids_ = transport::napi_ids_of(spec);
+  windows_.open(options_.window_of_pool(region_bytes_), page_shift_);
   return LANDFALL_ERRC_ok;
 }
 

@@ -3,15 +3,12 @@
 #include <cstdint>
 
 #include "landfall/abi/backend.h"
+#include "shared/pool.hpp"
 
 namespace landfall::devmem {
 
 /// What "key=value\n..." may say; README.md explains each.
-struct Options {
-  std::uint32_t rx_page_bytes = 0;  // 0: the CPU's page size
-  std::uint64_t window_bytes = 0;   // 0: half of the Region
-  std::uint64_t spill_bytes = 2u << 20;
-};
+using Options = transport::PoolOptions;
 
 /// Errors: invalid_argument, option_not_understood - an unknown key, or a value it cannot have.
 landfall_errc read_options(const char* text, Options* ret_options, landfall_why* reterr_why);

@@ -14,7 +14,6 @@ namespace landfall::devmem {
 using authoring::refuse;
 using authoring::refuse_os;
 using transport::can_be_read;
-using transport::window_of;
 
 namespace {
 
@@ -61,7 +60,7 @@ landfall_errc Queue::open(const landfall_queue_spec& spec, landfall_why* why) {
 }
 
 Queue::~Queue() {
-  for (Flow* flow = newest_; flow != nullptr;) {
+  for (Flow* flow = flows_.newest; flow != nullptr;) {
     Flow* const older = flow->older;
     if (flow->socket) returns_->leave(*flow);
     destroy(*flow);
@@ -76,11 +75,7 @@ landfall_errc Queue::attach(int fd, const landfall_flow_spec& spec, Flow** ret_f
                             landfall_why* why) {
   if (revoked_) return refuse(why, LANDFALL_ERRC_revoked, LANDFALL_REASON_binding_revoked);
   auto flow = std::make_unique<Flow>();
-  flow->spec.flow_tag = spec.flow_tag;
-  flow->spec.stream_offset = flow->steered_at = spec.stream_offset;
-  if (LANDFALL_HAS(&spec, landfall_flow_spec, early_bytes)) flow->steered_at += spec.early_bytes;
-  flow->settled_at = flow->steered_at;
-  if (flow->steered_at != spec.stream_offset) flow->settled_at += window_of(fd);
+  flow->begin(fd, spec);
   int number =
       authoring::attempt(domain_.host(), "setsockopt", [&] { return say_what_is_left(fd, true); });
   if (number != 0) return refuse_os(why, "setsockopt(TCP_INQ)", LANDFALL_REASON_none, number);
@@ -96,9 +91,7 @@ landfall_errc Queue::attach(int fd, const landfall_flow_spec& spec, Flow** ret_f
   flow->socket.reset(fd);
   domain_.windows().flow_came();
   flow->window_limited = domain_.windows().limit(fd, domain_.windows().share(), false);
-  flow->older = newest_;
-  if (newest_ != nullptr) newest_->newer = flow.get();
-  newest_ = flow.get();
+  flows_.add(*flow);
   run(*flow);
   *ret_flow = flow.release();
   return LANDFALL_ERRC_ok;
@@ -108,7 +101,7 @@ landfall_errc Queue::detach(Flow* flow, std::int32_t* ret_fd, landfall_why* why)
   if (flow->out != 0) return refuse(why, LANDFALL_ERRC_busy, LANDFALL_REASON_extents_out);
   const int fd = flow->socket.get();
   if (!can_be_read(fd)) return refuse(why, LANDFALL_ERRC_busy, LANDFALL_REASON_direct_bytes_queued);
-  unlist(*flow);
+  flows_.unlist(*flow);
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
   returns_->leave(*flow);
   say_what_is_left(fd, false);
@@ -120,7 +113,7 @@ landfall_errc Queue::detach(Flow* flow, std::int32_t* ret_fd, landfall_why* why)
 
 void Queue::close(Flow* flow, bool reset) noexcept {
   flow->closing = true;
-  unlist(*flow);
+  flows_.unlist(*flow);
   // Closing is not enough where the application has a duplicate of the descriptor (epoll(7)).
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, flow->socket.get(), nullptr);
   authoring::end_connection(flow->socket.get(), reset);
@@ -130,28 +123,14 @@ void Queue::close(Flow* flow, bool reset) noexcept {
 void Queue::pause(Flow* flow, bool on) noexcept {
   flow->paused = on;
   if (on && flow->listed != Flow::Listed::done)
-    unlist(*flow);
+    flows_.unlist(*flow);
   else
     run(*flow);
 }
 
 void Queue::run(Flow& flow) noexcept {
-  if (flow.listed == Flow::Listed::no && flow.wants_bytes() && !revoked_) runnable_.push(flow);
-}
-
-void Queue::unlist(Flow& flow) noexcept {
-  if (flow.listed == Flow::Listed::runnable) runnable_.remove(flow);
-  if (flow.listed == Flow::Listed::starved) starved_.remove(flow);
-}
-
-/// The windows' share has changed with the number of flows.
-void Queue::apply_window_share() noexcept {
-  applied_share_ = domain_.windows().share();
-  for (Flow* flow = newest_; flow != nullptr; flow = flow->older) {
-    if (!flow->socket) continue;
-    flow->window_limited =
-        domain_.windows().limit(flow->socket.get(), applied_share_, flow->window_limited);
-  }
+  if (flow.listed == Flow::Listed::no && flow.wants_bytes() && !revoked_)
+    flows_.runnable.push(flow);
 }
 
 // ---- the end
@@ -182,12 +161,12 @@ void Queue::finish_if_quiet(Flow& flow) noexcept {
   returns_->leave(flow);
   flow.socket.reset();
   domain_.windows().flow_left();
-  done_.push(flow);
+  flows_.done.push(flow);
 }
 
 void Queue::tell_closed() {
-  while (!done_.empty() && room()) {
-    Flow& flow = done_.pop();
+  while (!flows_.done.empty() && room()) {
+    Flow& flow = flows_.done.pop();
     emit(authoring::record_of(LANDFALL_CLOSED, &flow, flow.spec));
     destroy(flow);
   }
@@ -195,8 +174,7 @@ void Queue::tell_closed() {
 
 void Queue::destroy(Flow& flow) noexcept {
   if (flow.socket) domain_.windows().flow_left();
-  (flow.newer == nullptr ? newest_ : flow.newer->older) = flow.older;
-  if (flow.older != nullptr) flow.older->newer = flow.newer;
+  flows_.forget(flow);
   delete &flow;
 }
 

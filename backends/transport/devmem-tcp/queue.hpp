@@ -89,9 +89,7 @@ class Queue {
   void tell_of_spill();
 
   void run(Flow& flow) noexcept;
-  void unlist(Flow& flow) noexcept;
   void feed_starved() noexcept;
-  void apply_window_share() noexcept;
   void finish_if_quiet(Flow& flow) noexcept;
   void tell_closed();
   void revoke();
@@ -111,9 +109,7 @@ class Queue {
   std::span<landfall_record> out_;  // of the poll under way
   std::uint32_t count_ = 0;
   std::deque<landfall_record> backlog_;  // what did not fit, or came outside of poll
-  FlowList runnable_{Flow::Listed::runnable};
-  FlowList starved_{Flow::Listed::starved};  // wait for room in the spill
-  FlowList done_{Flow::Listed::done};        // CLOSED is to be told
+  transport::DirectFlows<Flow> flows_;
   std::uint32_t extents_out_ = 0;
   std::uint32_t pieces_out_ = 0;          // direct ones
   std::uint64_t last_page_ = UINT64_MAX;  // that the last direct piece lay in
@@ -130,7 +126,6 @@ class Queue {
   bool stopped_ = false;
   int control_fd_ = -1;
   std::vector<std::uint32_t> napi_ids_;  // that direct bytes came by
-  Flow* newest_ = nullptr;
   std::array<epoll_event, 64> events_;
 };
 

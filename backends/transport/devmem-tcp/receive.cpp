@@ -29,21 +29,22 @@ std::uint32_t Queue::poll(std::span<landfall_record> out) {
     out_[count_++] = backlog_.front();
     backlog_.pop_front();
   }
-  if (applied_share_ != domain_.windows().share()) apply_window_share();
-  if (!starved_.empty()) feed_starved();
+  if (const std::uint32_t share = domain_.windows().share(); share != applied_share_)
+    flows_.limit(domain_.windows(), applied_share_ = share);
+  if (!flows_.starved.empty()) feed_starved();
   // Who has slept in wait() and has received all that it woke for is about to sleep there again,
   // and looks then.
-  const bool sleeper = runnable_.empty() && std::exchange(slept_, false);
-  if (!sleeper && (runnable_.empty() || ++polls_ % kPollsPerLook == 0)) {
+  const bool sleeper = flows_.runnable.empty() && std::exchange(slept_, false);
+  if (!sleeper && (flows_.runnable.empty() || ++polls_ % kPollsPerLook == 0)) {
     bool control = false;
     look(0, &control);
   }
-  for (std::uint32_t turns = runnable_.size(); turns != 0; --turns) {
-    if (runnable_.empty() || !room() || extents_out_ == extents_max_) break;
-    receive(runnable_.pop());
+  for (std::uint32_t turns = flows_.runnable.size(); turns != 0; --turns) {
+    if (flows_.runnable.empty() || !room() || extents_out_ == extents_max_) break;
+    receive(flows_.runnable.pop());
   }
   if (count_ == 0) returns_->flush_idle();
-  if (!done_.empty()) tell_closed();
+  if (!flows_.done.empty()) tell_closed();
   tell_of_spill();
   out_ = {};
   return count_;
@@ -78,8 +79,7 @@ void Queue::look(int timeout_ms, bool* ret_control) {
 void Queue::revoke() {
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, domain_.lifeline(), nullptr);
   revoked_ = true;
-  while (!runnable_.empty()) runnable_.pop();
-  while (!starved_.empty()) starved_.pop();
+  flows_.unlist_all();
   landfall_record record{};
   record.kind = LANDFALL_REVOKED;
   record.code = LANDFALL_REASON_binding_revoked;
@@ -93,7 +93,7 @@ void Queue::receive(Flow& flow) {
     const auto pieces = std::min({static_cast<std::uint32_t>(out_.size()) - count_,
                                   extents_max_ - extents_out_, kPiecesMax});
     const std::span<std::byte> spill = spill_->room();
-    if (flow.by_copy && spill.empty()) return starved_.push(flow);
+    if (flow.by_copy && spill.empty()) return flows_.starved.push(flow);
     iovec targets[2] = {{spill.data(), spill.size()}, {beyond_.get(), kBytesPerCall}};
     msghdr message{};
     message.msg_iov = targets;
@@ -128,7 +128,7 @@ bool Queue::after_error(Flow& flow, int number) {
       // no longer than that.
       if (spill_->renew()) return true;
       if (!spill_->has_room()) {
-        starved_.push(flow);
+        flows_.starved.push(flow);
         return false;
       }
       if (!flow.by_copy) return flow.by_copy = true;
@@ -265,8 +265,7 @@ void Queue::take_spilled(Flow& flow, std::uint32_t length, std::uint8_t placemen
 
 /// Why bytes came without a control message.
 Cause Queue::cause_of_copy(const Flow& flow, std::uint64_t length) const {
-  if (flow.spec.stream_offset < (flow.saw_direct ? flow.steered_at : flow.settled_at))
-    return transport::cause_of_copy(true, false, 0);
+  if (flow.early()) return transport::cause_of_copy(true, false, 0);
   const std::uint32_t napi = domain_.kernel().incoming_napi(flow.socket.get());
   const auto holds = [napi](const std::vector<std::uint32_t>& ids) {
     return std::find(ids.begin(), ids.end(), napi) != ids.end();
@@ -286,11 +285,11 @@ void Queue::saw_direct(Flow& flow) {
 }
 
 void Queue::feed_starved() noexcept {
-  while (!starved_.empty() && spill_->has_room()) run(starved_.pop());
+  while (!flows_.starved.empty() && spill_->has_room()) run(flows_.starved.pop());
 }
 
 void Queue::tell_of_spill() {
-  if (starved_.empty() == !told_starved_ || !room()) return;
+  if (flows_.starved.empty() == !told_starved_ || !room()) return;
   told_starved_ = !told_starved_;
   landfall_record record{};
   record.kind = told_starved_ ? LANDFALL_STARVED : LANDFALL_FED;
@@ -303,14 +302,14 @@ void Queue::tell_of_spill() {
 std::uint32_t Queue::arm() {
   feed_starved();
   std::uint32_t armed = 0;
-  if (!backlog_.empty() || !done_.empty() || starved_.empty() == told_starved_)
+  if (!backlog_.empty() || !flows_.done.empty() || flows_.starved.empty() == told_starved_)
     armed |= LANDFALL_ARM_READY;
-  if (!runnable_.empty())
+  if (!flows_.runnable.empty())
     armed |= extents_out_ == extents_max_ ? LANDFALL_ARM_WANTS_RETURNS : LANDFALL_ARM_READY;
   // What a dry pool drops wakes nobody.
   const bool scarce =
       std::uint64_t{pieces_out_} * domain_.page_bytes() >= domain_.region_bytes() / 2;
-  if (!starved_.empty() || scarce) armed |= LANDFALL_ARM_WANTS_RETURNS;
+  if (!flows_.starved.empty() || scarce) armed |= LANDFALL_ARM_WANTS_RETURNS;
   if ((armed & LANDFALL_ARM_READY) == 0) scarce ? returns_->flush_all() : returns_->flush_idle();
   return armed;
 }

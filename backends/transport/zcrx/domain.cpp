@@ -1,27 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "zcrx/domain.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
 #include "shared/ordinary.hpp"
+#include "shared/pool.hpp"
 
 namespace landfall::zcrx {
 namespace {
 
 using authoring::refuse;
-using authoring::refuse_os;
-
-// A pool below this is dry before a window has opened.
-constexpr std::uint64_t kPagesLeast = 256;
-
-std::uint32_t page_of(std::uint32_t asked) {
-  return asked != 0 ? asked : static_cast<std::uint32_t>(::sysconf(_SC_PAGESIZE));
-}
 
 /// Memory that is a dma-buf is registered as one: its host view cannot be (VM_PFNMAP), and what the
 /// NIC leaves in heads is told apart there (receive.cpp).
@@ -45,15 +34,15 @@ landfall_errc Domain::probe(const landfall_domain_spec& spec, landfall_needs* re
         is_dmabuf(spec.region) ? LANDFALL_NEED_DMABUF_PER_QUEUE : LANDFALL_NEED_HOST_VIEW;
     ret_needs->spill_bytes_per_queue = options.spill_bytes;
   }
-  ret_needs->slice_align_bytes = page_of(options.rx_page_bytes);
-  ret_needs->min_slice_bytes = kPagesLeast * page_of(options.rx_page_bytes);
+  ret_needs->slice_align_bytes = options.page_bytes();
+  ret_needs->min_slice_bytes = transport::kPoolPagesLeast * options.page_bytes();
   ret_needs->best_placement = options.no_device ? LANDFALL_COPIED : LANDFALL_DIRECT;
   if (understood != LANDFALL_ERRC_ok) return understood;
   Features features;
   if (const landfall_errc code = probe_kernel(spec.host, &features, reterr_why);
       code != LANDFALL_ERRC_ok)
     return code;
-  if (options.rx_page_bytes > page_of(0) && !features.rx_page_size)
+  if (options.rx_page_bytes > transport::PoolOptions{}.page_bytes() && !features.rx_page_size)
     return refuse(reterr_why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_page_size_refused,
                   LANDFALL_ORIGIN_LANDFALL, 0, "this kernel's zero-copy receive has one page size");
   if (options.no_device)
@@ -75,25 +64,15 @@ landfall_errc Domain::open(const landfall_domain_spec& spec, landfall_why* reter
   if (const landfall_errc code = probe_kernel(host_, &features_, reterr_why);
       code != LANDFALL_ERRC_ok)
     return code;
-  page_bytes_ = page_of(options_.rx_page_bytes);
+  page_bytes_ = options_.page_bytes();
   interface_index_ = spec.interface_index;
   if (options_.no_device) return LANDFALL_ERRC_ok;
   if (spec.queue_ids == nullptr)
     return refuse(reterr_why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_no_grant);
   queue_ids_.assign(spec.queue_ids, spec.queue_ids + spec.queue_count);
   published_.resize(spec.queue_count);
-  if (LANDFALL_HAS(&spec, landfall_domain_spec, queue_napi_ids) && spec.queue_napi_ids != nullptr)
-    napi_ids_.assign(spec.queue_napi_ids, spec.queue_napi_ids + spec.queue_count);
-  if (spec.grant_fd < 0) return LANDFALL_ERRC_ok;
-  int fd = -1;
-  const int number = authoring::attempt(
-      host_, "fcntl", [&] { return fd = ::fcntl(spec.grant_fd, F_DUPFD_CLOEXEC, 0); });
-  if (number != 0)
-    return refuse_os(reterr_why, "fcntl(F_DUPFD_CLOEXEC)",
-                     number == EMFILE ? LANDFALL_REASON_nofile_limit : LANDFALL_REASON_none,
-                     number);
-  lifeline_.reset(fd);
-  return LANDFALL_ERRC_ok;
+  napi_ids_ = transport::napi_ids_of(spec);
+  return transport::hold_lifeline(spec, &lifeline_, reterr_why);
 }
 
 std::optional<std::uint32_t> Domain::index_of(std::uint32_t napi_id) const noexcept {

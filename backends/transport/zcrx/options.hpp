@@ -3,14 +3,12 @@
 #include <cstdint>
 
 #include "landfall/abi/backend.h"
+#include "shared/pool.hpp"
 
 namespace landfall::zcrx {
 
 /// What "key=value\n..." may say; README.md explains each.
-struct Options {
-  std::uint32_t rx_page_bytes = 0;  // 0: the CPU's page size
-  std::uint64_t window_bytes = 0;   // of each queue's slice; 0: half of it
-  std::uint64_t spill_bytes = 2u << 20;
+struct Options : transport::PoolOptions {
   std::uint32_t refill_entries = 0;  // 0: one for each page
   bool no_device = false;
 };

@@ -71,9 +71,8 @@ landfall_errc Queue::open(const landfall_queue_spec& spec, landfall_why* why) {
   sources_.resize(index_ + 1);
   sources_[index_] = {interface_, interface_->id()};
   domain_.publish(index_, interface_);
-  windows_.open(
-      options.window_bytes != 0 ? std::min(options.window_bytes, slice_bytes_) : slice_bytes_ / 2,
-      static_cast<std::uint32_t>(std::countr_zero(domain_.page_bytes())));
+  windows_.open(options.window_of_pool(slice_bytes_),
+                static_cast<std::uint32_t>(std::countr_zero(domain_.page_bytes())));
   return LANDFALL_ERRC_ok;
 }
 
@@ -81,7 +80,7 @@ Queue::~Queue() {
   stop();
   // A Group that is opened right after this one finds the queue free.
   ring_.wait_until_gone();
-  for (Flow* flow = newest_; flow != nullptr;) {
+  for (Flow* flow = flows_.newest; flow != nullptr;) {
     Flow* const older = flow->older;
     destroy(*flow);
     flow = older;
@@ -149,12 +148,12 @@ void Queue::prepare() {
       lifeline_armed_ = true;
     }
   }
-  for (std::uint32_t left = runnable_.size(); left != 0; --left) {
-    Flow& flow = runnable_.pop();
+  for (std::uint32_t left = flows_.runnable.size(); left != 0; --left) {
+    Flow& flow = flows_.runnable.pop();
     if (!flow.wants_request()) {
-      runnable_.push(flow);
+      flows_.runnable.push(flow);
     } else if (!request_bytes(flow)) {
-      return runnable_.push(flow);
+      return flows_.runnable.push(flow);
     }
   }
 }
@@ -167,20 +166,14 @@ landfall_errc Queue::attach(int fd, const landfall_flow_spec& spec, Flow** ret_f
   if (revoked_) return refuse(why, LANDFALL_ERRC_revoked, LANDFALL_REASON_binding_revoked);
   auto flow = std::make_unique<Flow>();
   flow->by = index_;
-  flow->spec.flow_tag = spec.flow_tag;
-  flow->spec.stream_offset = flow->steered_at = spec.stream_offset;
-  if (LANDFALL_HAS(&spec, landfall_flow_spec, early_bytes)) flow->steered_at += spec.early_bytes;
-  flow->settled_at = flow->steered_at;
-  if (flow->steered_at != spec.stream_offset) flow->settled_at += transport::window_of(fd);
+  flow->begin(fd, spec);
   // Into a dma-buf the kernel cannot copy what lies in ordinary pages.
   flow->drains = is_dmabuf_;
   flow->socket.reset(fd);
   windows_.flow_came();
   if (!domain_.options().no_device)
     flow->window_limited = windows_.limit(fd, windows_.share(), false);
-  flow->older = newest_;
-  if (newest_ != nullptr) newest_->newer = flow.get();
-  newest_ = flow.get();
+  flows_.add(*flow);
   run(*flow);
   *ret_flow = flow.release();
   return LANDFALL_ERRC_ok;
@@ -197,7 +190,7 @@ landfall_errc Queue::detach(Flow* flow, std::int32_t* ret_fd, landfall_why* why)
         why, code,
         code == LANDFALL_ERRC_busy ? LANDFALL_REASON_direct_bytes_queued : LANDFALL_REASON_none);
   }
-  unlist(*flow);
+  flows_.unlist(*flow);
   *ret_fd = flow->socket.release();
   windows_.flow_left();
   destroy(*flow);
@@ -206,7 +199,7 @@ landfall_errc Queue::detach(Flow* flow, std::int32_t* ret_fd, landfall_why* why)
 
 void Queue::close(Flow* flow, bool reset) noexcept {
   flow->closing = true;
-  unlist(*flow);
+  flows_.unlist(*flow);
   for (const Completion& completion : std::exchange(flow->held, {}))
     if (completion.result > 0)
       sources_[flow->by].queue->refill()->add(completion.off & uapi::kOffsetMask,
@@ -219,27 +212,12 @@ void Queue::close(Flow* flow, bool reset) noexcept {
 void Queue::pause(Flow* flow, bool on) noexcept {
   flow->paused = on;
   if (!on) return run(*flow);
-  if (flow->listed != Flow::Listed::done) unlist(*flow);
+  if (flow->listed != Flow::Listed::done) flows_.unlist(*flow);
   if (flow->in_flight && !flow->cancelling) request_cancel(*flow);
 }
 
 void Queue::run(Flow& flow) noexcept {
-  if (flow.listed == Flow::Listed::no && flow.wants_work() && !revoked_) runnable_.push(flow);
-}
-
-void Queue::unlist(Flow& flow) noexcept {
-  if (flow.listed == Flow::Listed::runnable) runnable_.remove(flow);
-  if (flow.listed == Flow::Listed::starved) starved_.remove(flow);
-}
-
-/// The windows' share has changed with the number of flows.
-void Queue::apply_window_share() noexcept {
-  applied_share_ = windows_.share();
-  if (domain_.options().no_device) return;
-  for (Flow* flow = newest_; flow != nullptr; flow = flow->older)
-    if (flow->socket)
-      flow->window_limited =
-          windows_.limit(flow->socket.get(), applied_share_, flow->window_limited);
+  if (flow.listed == Flow::Listed::no && flow.wants_work() && !revoked_) flows_.runnable.push(flow);
 }
 
 void Queue::give_back(std::span<const landfall_return> returns) noexcept {
@@ -262,13 +240,13 @@ void Queue::give_back(std::span<const landfall_return> returns) noexcept {
   }
   refill();
   if (stopped_) return;
-  if (direct && (interface_->refill()->is_full() || !starved_.empty())) {
+  if (direct && (interface_->refill()->is_full() || !flows_.starved.empty())) {
     // Nobody reads the ring while the NIC has pages: what waits for it, and who waits for what is
     // in it, would wait for ever.
     interface_->flush(ring_);
     interface_->refill()->publish();
   }
-  while (!starved_.empty() && (direct || spill_->has_room())) run(starved_.pop());
+  while (!flows_.starved.empty() && (direct || spill_->has_room())) run(flows_.starved.pop());
 }
 
 /// The kernel reads some 60 numbers at a time and gives the last ones to the NIC first
@@ -299,12 +277,12 @@ void Queue::finish_if_quiet(Flow& flow) noexcept {
   if (!flow.closing || flow.out != 0 || flow.in_flight || flow.listed == Flow::Listed::done) return;
   flow.socket.reset();
   windows_.flow_left();
-  done_.push(flow);
+  flows_.done.push(flow);
 }
 
 void Queue::tell_closed() {
-  while (!done_.empty() && backlog_.empty() && count_ < out_.size()) {
-    Flow& flow = done_.pop();
+  while (!flows_.done.empty() && backlog_.empty() && count_ < out_.size()) {
+    Flow& flow = flows_.done.pop();
     emit(authoring::record_of(LANDFALL_CLOSED, &flow, flow.spec));
     destroy(flow);
   }
@@ -313,8 +291,7 @@ void Queue::tell_closed() {
 void Queue::destroy(Flow& flow) noexcept {
   if (last_flow_ == &flow) last_flow_ = nullptr;
   if (run_.flow == &flow) run_ = {};
-  (flow.newer == nullptr ? newest_ : flow.newer->older) = flow.older;
-  if (flow.older != nullptr) flow.older->newer = flow.newer;
+  flows_.forget(flow);
   delete &flow;
 }
 
@@ -351,8 +328,7 @@ landfall_errc Queue::settle(Flow& flow) {
 void Queue::stop() noexcept {
   if (stopped_) return;
   stopped_ = true;
-  while (!runnable_.empty()) runnable_.pop();
-  while (!starved_.empty()) starved_.pop();
+  flows_.unlist_all();
   if (interface_ != nullptr) interface_->unshare();
   ring_.close();
 }

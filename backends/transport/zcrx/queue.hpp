@@ -116,8 +116,6 @@ class Queue {
   bool request_cancel(Flow& flow) noexcept;
   void run(Flow& flow) noexcept;
   void refill() noexcept;
-  void unlist(Flow& flow) noexcept;
-  void apply_window_share() noexcept;
   void finish_if_quiet(Flow& flow) noexcept;
   void tell_closed();
   void destroy(Flow& flow) noexcept;
@@ -144,12 +142,9 @@ class Queue {
   std::span<landfall_record> out_;  // of the poll under way
   std::uint32_t count_ = 0;
   std::uint64_t poll_bytes_ = 0;
-  std::deque<landfall_record> backlog_;        // what did not fit, or came outside of poll
-  std::deque<Completion> stash_;               // taken from the ring before their turn
-  FlowList runnable_{Flow::Listed::runnable};  // to be asked for, to be drained, or to be told of
-  FlowList starved_{Flow::Listed::starved};    // wait for memory
-  FlowList done_{Flow::Listed::done};          // CLOSED is to be told
-  Flow* newest_ = nullptr;
+  std::deque<landfall_record> backlog_;  // what did not fit, or came outside of poll
+  std::deque<Completion> stash_;         // taken from the ring before their turn
+  transport::DirectFlows<Flow> flows_;
   std::uint32_t extents_out_ = 0;
   std::uint64_t pages_out_ = 0;
   std::vector<std::uint64_t> sorted_;  // tokens on their way back; has room for all of a call

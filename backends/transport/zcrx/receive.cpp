@@ -38,7 +38,10 @@ std::uint32_t Queue::poll(std::span<landfall_record> out) {
     backlog_.pop_front();
   }
   if (enable() == LANDFALL_ERRC_ok) {
-    if (applied_share_ != windows_.share()) apply_window_share();
+    if (const std::uint32_t share = windows_.share(); share != applied_share_) {
+      applied_share_ = share;
+      if (!domain_.options().no_device) flows_.limit(windows_, share);
+    }
     if (told_starved_) tell_of_memory();  // before what comes now leaves no room for it
     work_off_runnable();
     take_completions();
@@ -50,14 +53,14 @@ std::uint32_t Queue::poll(std::span<landfall_record> out) {
       take_completions();
     }
   }
-  if (!done_.empty()) tell_closed();
+  if (!flows_.done.empty()) tell_closed();
   tell_of_memory();
   out_ = {};
   return count_;
 }
 
 bool Queue::is_due() noexcept {
-  return ring_.has_unsubmitted() || !runnable_.empty() || ring_.kernel_wants_entry() ||
+  return ring_.has_unsubmitted() || !flows_.runnable.empty() || ring_.kernel_wants_entry() ||
          (!lifeline_armed_ && domain_.lifeline() >= 0 && !revoked_);
 }
 
@@ -224,8 +227,8 @@ Cause Queue::placement_of(Flow& flow, const Completion& completion) {
 /// Asked of the socket once for some extents. By which of them is seen otherwise: from another one
 /// than the receive names the kernel hands out nothing (-EFAULT).
 bool Queue::comes_by_our_queues(Flow& flow) noexcept {
-  if (extents_told_ >= flow.ask_queue_at) {
-    flow.ask_queue_at = extents_told_ + kExtentsPerLook;
+  if (extents_told_ >= flow.ask_queues_at) {
+    flow.ask_queues_at = extents_told_ + kExtentsPerLook;
     flow.by_our_queues = domain_.brought(flow.socket.get());
   }
   return flow.by_our_queues;
@@ -273,7 +276,7 @@ void Queue::on_end(Flow& flow, std::int32_t result) {
       } else if (interface_->refill()->has_unread()) {
         interface_->flush(ring_);  // nobody reads the ring while the NIC has pages
       } else if (!flow.paused) {
-        starved_.push(flow);
+        flows_.starved.push(flow);
       }
       return;
     case -EFAULT:  // in a page of another queue's area (io_zcrx_recv_frag)
@@ -304,7 +307,7 @@ bool Queue::look_elsewhere(Flow& flow) {
 /// `number` 0: the end of the stream.
 void Queue::fail(Flow& flow, int number, std::uint32_t code) {
   flow.ended = true;
-  unlist(flow);
+  flows_.unlist(flow);
   landfall_record record = authoring::end_of(&flow, flow.spec, number);
   if (code != 0) record.code = code;
   emit(record);
@@ -314,8 +317,8 @@ void Queue::fail(Flow& flow, int number, std::uint32_t code) {
 // --------------------------------------------------------
 
 void Queue::work_off_runnable() {
-  for (std::uint32_t turns = runnable_.size(); turns != 0 && room(); --turns) {
-    Flow& flow = runnable_.pop();
+  for (std::uint32_t turns = flows_.runnable.size(); turns != 0 && room(); --turns) {
+    Flow& flow = flows_.runnable.pop();
     tell_held(flow);
     if (flow.held.empty() && flow.drains && !flow.in_flight && !flow.ended) drain(flow);
     run(flow);
@@ -326,7 +329,7 @@ void Queue::work_off_runnable() {
 void Queue::drain(Flow& flow) {
   while (room()) {
     const std::span<std::byte> into = spill_->room();
-    if (into.empty()) return starved_.push(flow);
+    if (into.empty()) return flows_.starved.push(flow);
     int number = fault("recv");
     ssize_t got = -1;
     if (number == 0) {
@@ -377,7 +380,7 @@ void Queue::tell_of_memory() {
     pool_dry_ = false;
   }
   const bool waits_for_us = ring_.has_completion() || !stash_.empty();
-  const bool starves = pool_dry_ || (!starved_.empty() && !waits_for_us);
+  const bool starves = pool_dry_ || (!flows_.starved.empty() && !waits_for_us);
   if (starves == told_starved_ || !backlog_.empty() || count_ == out_.size()) return;
   told_starved_ = starves;
   landfall_record record{};
@@ -388,8 +391,7 @@ void Queue::tell_of_memory() {
 /// The lifeline hung up: nothing more is received, what is out stays valid.
 void Queue::revoke() {
   revoked_ = true;
-  while (!runnable_.empty()) runnable_.pop();
-  while (!starved_.empty()) starved_.pop();
+  flows_.unlist_all();
   landfall_record record{};
   record.kind = LANDFALL_REVOKED;
   record.code = LANDFALL_REASON_binding_revoked;

@@ -17,13 +17,13 @@ std::uint32_t Queue::arm() {
   std::uint32_t armed = 0;
   const bool full = extents_out_ >= extents_max_;
   const bool waits = !stash_.empty() || ring_.has_completion();
-  if (!backlog_.empty() || !done_.empty() || (waits && !full) || !is_woken)
+  if (!backlog_.empty() || !flows_.done.empty() || (waits && !full) || !is_woken)
     armed |= LANDFALL_ARM_READY;
   // Worked off by poll() itself.
-  for (const Flow* flow = runnable_.front(); flow != nullptr && !full; flow = flow->next)
+  for (const Flow* flow = flows_.runnable.front(); flow != nullptr && !full; flow = flow->next)
     if (!flow->wants_request()) armed |= LANDFALL_ARM_READY;
   const bool scarce = pages_out_ * domain_.page_bytes() >= slice_bytes_ / 2;
-  if (full || scarce || !starved_.empty()) armed |= LANDFALL_ARM_WANTS_RETURNS;
+  if (full || scarce || !flows_.starved.empty()) armed |= LANDFALL_ARM_WANTS_RETURNS;
   return armed;
 }
 
