@@ -7,11 +7,13 @@
 # Against others' programs, built by hand and never part of landfall (one of these; TRANSPORT to match):
 #   NCDEVMEM=FILE       the kernel's ncdevmem, as kernel/lab/selftests has built it in the tree. It writes a
 #                       line for each page, and the bytes.
-#   LIBURING_ZCRX=FILE  liburing's examples/zcrx, linked statically (make -C examples zcrx LDFLAGS=-static)
-#   IOU_ZCRX=FILE       the kernel's iou-zcrx, linked statically. As it is it takes 2 MiB in 5 s into 32 MiB;
-#                       of a copy with larger numbers BYTES may be up to SEND_SIZE:
-#     sed -i -E 's/(define SEND_SIZE) .*/\1 (1 << 28)/; s/8192( \* page_size)/16384\1/; s/5000;/600000;/' iou-zcrx.c
-#                       It compares each byte, unless the copy has had: sed -i 's/i < n;/i < 0;/' iou-zcrx.c
+#   LIBURING_ZCRX=FILE  liburing's examples/zcrx, linked statically
+#   IOU_ZCRX=FILE       the kernel's iou-zcrx, linked statically. It takes 2 MiB, in 5 s, into an area of 32 MiB, and
+#                       fails if it is 1024 completions behind: a copy of it needs larger numbers,
+#     sed -i -E 's/5000;/600000;/; s/8192( \* page_size)/16384\1/; s/init\(512/init(8192/' iou-zcrx.c
+#                       and one of these: to compare each byte of up to 256 MiB, or to compare nothing
+#     sed -i -E 's/(define SEND_SIZE) .*/\1 (1 << 28)/' iou-zcrx.c
+#     sed -i 's/i < n;/i < 0;/' iou-zcrx.c
 # Their CPU is that of the whole process from when the sender begins; of it and of their time goes what one page
 # takes (to wake up, to close and to exit).
 # shellcheck source-path=SCRIPTDIR/../nic source=../nic/lib.sh
