@@ -35,7 +35,7 @@ demo-devmem demo-zcrx:
 	@$(setup) test lab
 	cmake --preset dev
 	cmake --build --preset dev -j $(JOBS) --target landfall_cli landfall_nic_guard nic_tool
-	tests/lab/devmem/demo build/dev build/demo $(if $(FILE),'$(FILE)')
+	tests/lab/direct/demo build/dev build/demo $(if $(FILE),'$(FILE)')
 
 bench:  ## measure against loops and other tools, JSON in build/bench; QUICK=1: few pairs
 	@$(setup) test bench

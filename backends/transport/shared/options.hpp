@@ -34,6 +34,12 @@ landfall_errc read_options(const char* text, const char* transport, const char* 
   return LANDFALL_ERRC_ok;
 }
 
+/// "on" or "off"; false: neither.
+inline bool read_switch(std::string_view value, bool* ret_on) {
+  *ret_on = value == "on";
+  return value == "on" || value == "off";
+}
+
 /// A number of bytes ("64KiB") from `least` to `most`; false: it is none.
 template <class Number>
 bool read_bytes(std::string_view value, std::uint64_t least, std::uint64_t most,

@@ -24,15 +24,10 @@ bool read_engine(std::string_view value, Engine* ret_engine) {
   return true;
 }
 
-bool read_switch(std::string_view value, bool* ret_on) {
-  *ret_on = value == "on";
-  return value == "on" || value == "off";
-}
-
 bool read_one(std::string_view key, std::string_view value, Options* options) {
   if (key == "engine") return read_engine(value, &options->engine);
-  if (key == "bundles") return read_switch(value, &options->bundles);
-  if (key == "gather") return read_switch(value, &options->gather);
+  if (key == "bundles") return transport::read_switch(value, &options->bundles);
+  if (key == "gather") return transport::read_switch(value, &options->gather);
   if (key == "ring") return transport::read_bytes(value, 1, kRingSlotsMax, &options->ring_slots);
   if (key == "turn")
     return transport::read_bytes(value, 0, kTurnMax, &options->turn_bytes.emplace());

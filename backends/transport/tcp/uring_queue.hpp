@@ -6,6 +6,7 @@
 #include <deque>
 #include <vector>
 
+#include "shared/bulk.hpp"
 #include "tcp/queue.hpp"
 #include "tcp/uring_ring.hpp"
 
@@ -71,8 +72,7 @@ class UringQueue final : public Queue {
   void prepare_look() noexcept;
   void look() noexcept;
   void count_in_crowd(std::uint32_t length) noexcept {
-    crowd_bytes_ += length;
-    if (crowd_bytes_ >= crowd_goal_ && !in_crowd_) end_crowd_window();
+    if (crowd_.count(length)) end_crowd_window();
   }
   void end_crowd_window() noexcept;
   int wait_in_crowd() noexcept;
@@ -95,9 +95,7 @@ class UringQueue final : public Queue {
   std::vector<Flow*> recent_;  // streams that got bytes of late; room for all flows
   bool look_armed_ = false;
   __kernel_timespec look_time_{};
-  // All streams together: bytes since crowd_begin_ns_; at crowd_goal_ of them the clock decides.
-  bool in_crowd_ = false;
-  std::uint64_t crowd_bytes_ = 0, crowd_begin_ns_ = 0, crowd_goal_ = kWindowGoal;
+  transport::BulkWatch crowd_{kBulkBytesPerSecond};  // all streams together
 };
 
 inline Flow* flow_in(std::uint64_t user_data) noexcept {

@@ -20,14 +20,10 @@ constexpr std::size_t kCrowdWakeUp = 32;
 
 }  // namespace
 
-/// All streams together brought crowd_goal_ bytes: fast?
+/// All streams together brought many bytes: fast?
 void UringQueue::end_crowd_window() noexcept {
-  const std::uint64_t now_ns = setup_.host->now_ns(setup_.host->ctx);
-  const std::uint64_t spent_ns = now_ns - crowd_begin_ns_;
-  in_crowd_ = setup_.options.gather && recent_.size() >= kCrowdFlows &&
-              crowd_bytes_ / (kBulkBytesPerSecond / 1'000'000) >= spent_ns / 1000;
-  crowd_begin_ns_ = now_ns;
-  crowd_bytes_ = 0;
+  crowd_.end_window(setup_.host->now_ns(setup_.host->ctx),
+                    setup_.options.gather && recent_.size() >= kCrowdFlows);
 }
 
 /// -ETIME: nothing came in a tick.
@@ -36,9 +32,7 @@ int UringQueue::wait_in_crowd() noexcept {
   const auto count = static_cast<unsigned>(std::min(kCrowdWakeUp, recent_.size() / 2));
   const int code = ring_.enter_and_wait(count, kTickNs);
   if (ring_.completions() >= count) return code;
-  in_crowd_ = false;
-  crowd_goal_ = std::min(crowd_goal_ * 2, kWindowGoalMax);
-  crowd_begin_ns_ = setup_.host->now_ns(setup_.host->ctx);
+  crowd_.was_in_vain(setup_.host->now_ns(setup_.host->ctx));
   return code;
 }
 
@@ -73,7 +67,7 @@ landfall_errc UringQueue::wait(int control_fd, std::uint64_t timeout_ns,
   }
   int code = -ETIME;
   // Of a crowd that closes its flows no one may be left.
-  const bool crowd = in_crowd_ && recent_.size() >= kCrowdFlows;
+  const bool crowd = crowd_.is_bulk() && recent_.size() >= kCrowdFlows;
   if (crowd && timeout_ns > kTickNs && !is_starving()) {
     code = wait_in_crowd();
     if (timeout_ns != UINT64_MAX) timeout_ns -= kTickNs;

@@ -141,6 +141,26 @@ int Ring::enter_and_wait(unsigned count, std::uint64_t timeout_ns) noexcept {
   return io_uring_submit_and_wait_timeout(&ring_, &first, count, &time, nullptr);
 }
 
+int Ring::enter_and_gather(unsigned count, std::uint32_t gather_us,
+                           std::uint64_t timeout_ns) noexcept {
+  if (const int number = fault("io_uring_enter"); number != 0) return -number;
+  // liburing 2.3 knows no such wait, and does not tell how it shows requests to the kernel.
+  io_uring_sq& requests = ring_.sq;
+  const unsigned tail = requests.sqe_tail;
+  if (requests.sqe_head != tail) {
+    requests.sqe_head = tail;
+    io_uring_smp_store_release(requests.ktail, tail);
+  }
+  const __kernel_timespec time = timespec_of(timeout_ns);
+  io_uring_getevents_arg argument{};
+  argument.pad = gather_us;  // min_wait_usec
+  if (timeout_ns != UINT64_MAX) argument.ts = reinterpret_cast<std::uint64_t>(&time);
+  const long code = ::syscall(
+      __NR_io_uring_enter, ring_.ring_fd, tail - io_uring_smp_load_acquire(requests.khead), count,
+      IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &argument, sizeof argument);
+  return code < 0 ? -errno : static_cast<int>(code);
+}
+
 bool Ring::completion_waits(std::uint64_t user_data) noexcept {
   unsigned head = 0;
   io_uring_cqe* cqe = nullptr;

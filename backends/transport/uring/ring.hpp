@@ -44,6 +44,12 @@ class Ring {
   /// is none).
   int enter_and_wait(unsigned count, std::uint64_t timeout_ns) noexcept;
 
+  /// Can it gather() (Linux 6.12)?
+  bool gathers() const noexcept { return (ring_.features & kFeatureMinTimeout) != 0; }
+  /// Submits, does the work that waits, and sleeps until there are `count` completions, or until
+  /// `gather_us` microseconds have passed and there is one, or until the time is over (-ETIME).
+  int enter_and_gather(unsigned count, std::uint32_t gather_us, std::uint64_t timeout_ns) noexcept;
+
   unsigned completions() noexcept { return io_uring_cq_ready(&ring_); }
   bool has_completion() noexcept { return completions() != 0; }
   /// The oldest completion; nullptr: none. Valid until done_with_one().
@@ -85,6 +91,8 @@ class Ring {
   void wait_until_gone() noexcept;
 
  protected:
+  static constexpr unsigned kFeatureMinTimeout = 1u << 15;  // IORING_FEAT_MIN_TIMEOUT
+
   int fault(const char* site) const noexcept { return authoring::fault(host_, site); }
   io_uring* raw() noexcept { return &ring_; }
   static landfall_errc refuse_register(landfall_why* why, const char* what, int number);

@@ -10,6 +10,7 @@ using transport::read_bytes;
 
 bool read_one(std::string_view key, std::string_view value, Options* options) {
   if (key == "refill") return read_bytes(value, 1, 32768, &options->refill_entries);
+  if (key == "gather") return transport::read_switch(value, &options->gather);
   if (key == "device") {
     options->no_device = value == "none";
     return options->no_device;
@@ -20,12 +21,12 @@ bool read_one(std::string_view key, std::string_view value, Options* options) {
 }  // namespace
 
 landfall_errc read_options(const char* text, Options* ret_options, landfall_why* reterr_why) {
-  return transport::read_options(
-      text, "zcrx",
-      "rx-page=BYTES (a power of two), window=BYTES, spill=BYTES, refill=ENTRIES or device=none",
-      reterr_why, [&](std::string_view key, std::string_view value) {
-        return read_one(key, value, ret_options);
-      });
+  return transport::read_options(text, "zcrx",
+                                 "rx-page=BYTES (a power of two), window=BYTES, spill=BYTES, "
+                                 "refill=ENTRIES, gather=on|off or device=none",
+                                 reterr_why, [&](std::string_view key, std::string_view value) {
+                                   return read_one(key, value, ret_options);
+                                 });
 }
 
 }  // namespace landfall::zcrx

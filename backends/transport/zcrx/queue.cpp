@@ -24,7 +24,6 @@ constexpr std::uint32_t kRequests = 256;
 // A completion for each piece of a page that waits in the kernel: what does not fit stops a receive
 // (ENOSPC), and is asked for again.
 constexpr std::uint32_t kCompletions = 4096;
-constexpr unsigned kWorkMost = 256;
 constexpr std::size_t kReturnsMost = 256;  // that are put in order together
 
 }  // namespace
@@ -71,6 +70,7 @@ landfall_errc Queue::open(const landfall_queue_spec& spec, landfall_why* why) {
   sources_.resize(index_ + 1);
   sources_[index_] = {interface_, interface_->id()};
   domain_.publish(index_, interface_);
+  gathering_.open(domain_.host(), slice_bytes_, options.gather && ring_.gathers());
   windows_.open(options.window_of_pool(slice_bytes_),
                 static_cast<std::uint32_t>(std::countr_zero(domain_.page_bytes())));
   return LANDFALL_ERRC_ok;

@@ -15,6 +15,7 @@
 #include "shared/windows.hpp"
 #include "zcrx/domain.hpp"
 #include "zcrx/flow.hpp"
+#include "zcrx/gathering.hpp"
 
 namespace landfall::zcrx {
 
@@ -68,6 +69,7 @@ class Queue {
   std::int32_t wait_fd() noexcept;
 
  private:
+  static constexpr unsigned kWorkMost = 256;  // see enter()
   // Then the application has its turn: to drop, to pause, or to look at another flow.
   static constexpr std::uint64_t kPollBytesMost = 1u << 20;
 
@@ -165,7 +167,8 @@ class Queue {
   std::byte looked_at_{};
   bool looking_ = false;           // for packet heads
   std::uint64_t heads_until_ = 0;  // heads were found: nothing is sure until so many were told
-  bool pool_dry_ = false;          // the NIC found no page
+  Gathering gathering_;
+  bool pool_dry_ = false;  // the NIC found no page
   bool told_starved_ = false;
   bool more_waits_ = false;  // the kernel stopped before it had done all that waits
   bool slept_ = false;       // in wait(), and has not polled in vain since

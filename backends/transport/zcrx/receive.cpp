@@ -55,6 +55,7 @@ std::uint32_t Queue::poll(std::span<landfall_record> out) {
   }
   if (!flows_.done.empty()) tell_closed();
   tell_of_memory();
+  gathering_.told(poll_bytes_);
   out_ = {};
   return count_;
 }

@@ -43,8 +43,17 @@ landfall_errc Queue::wait(int control_fd, std::uint64_t timeout_ns, std::int32_t
       control_armed_ = true;
     }
   }
-  const landfall_errc code =
-      more_waits_ ? enter() : enter([&] { return ring_.enter_and_wait(1, timeout_ns); });
+  const bool scarce = pool_dry_ || !flows_.starved.empty();
+  const std::uint32_t gather_us = scarce ? 0 : gathering_.begin(timeout_ns);
+  const landfall_errc code = enter([&] {
+    if (gather_us != 0) {
+      const int gathered = ring_.enter_and_gather(kWorkMost, gather_us, timeout_ns);
+      // The end of that time may find work that it does not do (io_cqring_wait, Linux 7.3).
+      if (ring_.has_completion() || !ring_.kernel_wants_entry()) return gathered;
+    }
+    return more_waits_ || gather_us != 0 ? ring_.enter_and_wait(kWorkMost, 0)
+                                         : ring_.enter_and_wait(1, timeout_ns);
+  });
   slept_ = true;
   if (control_armed_ && ring_.completion_waits(kControl)) *ret_control = 1;
   return code;

@@ -66,12 +66,14 @@ TEST(RefillRing, GoesAroundItsEnd) {
 
 TEST(Options, AreUnderstoodOrRefusedByName) {
   Options options;
-  EXPECT_EQ(read_options("rx-page=16KiB\nrefill=64\ndevice=none\n", &options, nullptr),
+  EXPECT_EQ(read_options("rx-page=16KiB\nrefill=64\ngather=off\ndevice=none\n", &options, nullptr),
             LANDFALL_ERRC_ok);
   EXPECT_EQ(options.rx_page_bytes, 16384u);
   EXPECT_EQ(options.refill_entries, 64u);
   EXPECT_TRUE(options.no_device);
-  for (const char* wrong : {"rx-page=5000", "refill=0", "refill=65536", "device=eth0", "pages=1"}) {
+  EXPECT_FALSE(options.gather);
+  for (const char* wrong :
+       {"rx-page=5000", "refill=0", "refill=65536", "device=eth0", "gather=1", "pages=1"}) {
     landfall_why why{};
     why.struct_size = sizeof why;
     EXPECT_EQ(read_options(wrong, &options, &why), LANDFALL_ERRC_invalid_argument) << wrong;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Goal: of a backlog each call takes many pages and gives many back, counted on a real kernel: at most
 # one recvmsg for 64 pages, one return for 512, and no byte is copied.
-# usage: counts.sh NIC_TOOL DEVMEM_RECEIVE
+# usage: counts.sh NIC_TOOL DIRECT_RECEIVE
 # shellcheck source-path=SCRIPTDIR/../nic source=../nic/lib.sh
 . "$(dirname "$0")/../nic/lib.sh"
 receiver_tool=$2
@@ -15,7 +15,7 @@ sysctl -qw net.ipv4.tcp_rmem="4096 33554432 134217728"
 backlog() {  # backlog PAGES
   local before now page linear
   read -r before page linear <<<"$(pool_of)"
-  receiver_start 5001 --devmem lf0 --queue 3 --pool 67108864 --stall 3000
+  receiver_start 5001 --devmem lf0 --queue 3 --pool 67108864 --stall 1500
   peer timeout "$patience" "$tool" send "$here" 5001 $(($1 * 4096)) || die "sender"
   receiver_end || die "receiver: $(cat "$work/errors")"
   expect "direct bytes" "$(value devmem)" -eq $(($1 * 4096))

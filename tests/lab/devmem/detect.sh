@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Goal: what the kernel does not report is noticed, named and held against the contract; nobody ever
-# reads another binding's memory; windows keep below the pool. usage: detect.sh NIC_TOOL DEVMEM_RECEIVE
+# reads another binding's memory; windows keep below the pool. usage: detect.sh NIC_TOOL DIRECT_RECEIVE
 # shellcheck source-path=SCRIPTDIR/../nic source=../nic/lib.sh
 . "$(dirname "$0")/../nic/lib.sh"
 receiver_tool=$2

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Goal: devmem-tcp receives streams into a dma-buf byte for byte, says truly what landed there, and
-# leaves nothing behind. usage: direct.sh NIC_TOOL DEVMEM_RECEIVE
+# leaves nothing behind. usage: direct.sh NIC_TOOL DIRECT_RECEIVE
 # shellcheck source-path=SCRIPTDIR/../nic source=../nic/lib.sh
 . "$(dirname "$0")/../nic/lib.sh"
 receiver_tool=$2

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Goal: at MTU 4148 and on a port that is limited to a rate, 1, 4 and 16 flows over 4 queues of one
 # binding carry at least 0.966 of that rate as payload (0.9785 is all that framing leaves), all of it
-# direct, in whole pages. usage: goodput.sh NIC_TOOL DEVMEM_RECEIVE
+# direct, in whole pages. usage: goodput.sh NIC_TOOL DIRECT_RECEIVE
 # Five tries, for the reason that nic/rate.sh gives: what such a moment held back comes afterwards,
 # faster than the rate, so that too much is no better than too little.
 # shellcheck source-path=SCRIPTDIR/../nic source=../nic/lib.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Goal: of a backlog each call into the kernel brings hundreds of pieces, and giving them back costs
-# none: at most one call for 512, counted by the kernel. usage: counts.sh NIC_TOOL DEVMEM_RECEIVE
+# none: at most one call for 512, counted by the kernel. usage: counts.sh NIC_TOOL DIRECT_RECEIVE
 # shellcheck source-path=SCRIPTDIR/../nic source=../nic/lib.sh
 . "$(dirname "$0")/../nic/lib.sh"
 receiver_tool=$2 transport=zcrx
@@ -21,7 +21,7 @@ count() {  # count CALL: of the receiver
 }
 
 backlog() {  # backlog PAGES MEMORY
-  receiver_start 5001 --devmem lf0 --queue 3 --pool 67108864 --stall 3000 --memory "$2"
+  receiver_start 5001 --devmem lf0 --queue 3 --pool 67108864 --stall 1500 --memory "$2"
   peer timeout "$patience" "$tool" send "$here" 5001 $(($1 * 4096)) || die "sender"
   receiver_end || die "receiver: $(cat "$work/errors")"
   expect "direct bytes" "$(value devmem)" -eq $(($1 * 4096))

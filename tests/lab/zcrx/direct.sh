@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Goal: zcrx receives streams byte for byte into host memory, huge pages and dma-bufs, says truly what
-# landed there, and leaves nothing behind. usage: direct.sh NIC_TOOL DEVMEM_RECEIVE DEVMEM_LEFT
+# landed there, and leaves nothing behind. usage: direct.sh NIC_TOOL DIRECT_RECEIVE DIRECT_LEFT
 # shellcheck source-path=SCRIPTDIR/../nic source=../nic/lib.sh
 . "$(dirname "$0")/../nic/lib.sh"
 receiver_tool=$2 left=$3 transport=zcrx
@@ -27,6 +27,15 @@ expect "direct bytes" "$(value devmem)" -eq 20480000
 echo "-- a refill ring that is much shorter than what comes back at once"
 stream 5001 20480000 --devmem lf0 --queue 3 --hold 1500 --option zcrx.refill=64
 expect "direct bytes" "$(value devmem)" -eq 20480000
+
+echo "-- more waits than the ring of completions holds: the receive stops, and goes on"
+stream 5001 32768000 --devmem lf0 --queue 3 --pool 67108864 --stall 2000
+expect "direct bytes" "$(value devmem)" -eq 32768000
+
+echo "-- a window as large as the pool, and most of the pool held: the NIC runs dry, that is told, and it goes on"
+stream 5001 20480000 --devmem lf0 --queue 3 --pool 4194304 --hold 700 --option zcrx.window=4MiB
+expect "direct bytes" "$(value devmem)" -eq 20480000
+expect "times that pressure was told" "$(value pressure)" -ge 1
 
 sysctl -qw vm.nr_hugepages=32
 echo "-- pages of 16 KiB, whole and with packets of one byte in each"

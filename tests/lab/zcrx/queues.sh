@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Goal: a flow ends on the Receiver of the queue by which it arrives, whatever listener took it; what
 # arrives elsewhere is copied and said, or the flow's typed error, never a hang.
-# usage: queues.sh NIC_TOOL DEVMEM_RECEIVE
+# usage: queues.sh NIC_TOOL DIRECT_RECEIVE
 # shellcheck source-path=SCRIPTDIR/../nic source=../nic/lib.sh
 . "$(dirname "$0")/../nic/lib.sh"
 receiver_tool=$2 transport=zcrx

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives nic_tool's streams through landfall, as nic_tool itself receives them without.
-// usage: devmem_receive recv|churn --devmem IFACE --queue N[,N...] [--pool BYTES] [--page BYTES]
+// usage: direct_receive recv|churn --devmem IFACE --queue N[,N...] [--pool BYTES] [--page BYTES]
 //        [--memory SOURCE] [--flows N] [--hold N] [--steer 0|1] [--option KEY=VALUE]...
 //        [--contract require_direct] [--attach BYTES] [--stall MS] [--phase FILE] [--ports N]
 //        [--warmup BYTES] [--adopted 0|1] [--transport NAME] [--receiver N] PORT
@@ -29,7 +29,7 @@
 #include <utility>
 #include <vector>
 
-#include "lab/devmem/calls.hpp"
+#include "lab/direct/calls.hpp"
 #include "lab/nic/stream.hpp"
 #include "landfall/landfall.hpp"
 
@@ -69,13 +69,13 @@ class Phase {
 
 struct Totals {
   unsigned long long bytes = 0, timed = 0, frags = 0, pages = 0, whole = 0, wrong = 0;
-  unsigned long long failed = 0, revoked = 0;
+  unsigned long long failed = 0, revoked = 0, pressure = 0;
   unsigned long long before_backlog = 0;  // pages
   Calls at_backlog, at_last_piece;
 };
 
 int fail(const Error& error) {
-  std::fprintf(stderr, "devmem_receive: %s\n", error.describe().c_str());
+  std::fprintf(stderr, "direct_receive: %s\n", error.describe().c_str());
   return 1;
 }
 
@@ -216,7 +216,7 @@ int run(const Options& options) {
           const Error error = one.kind == Completion::Kind::failed
                                   ? one.error
                                   : Error{Errc::revoked, "receive", one.reason};
-          std::fprintf(stderr, "devmem_receive: %s %s\n", name(one.kind).data(),
+          std::fprintf(stderr, "direct_receive: %s %s\n", name(one.kind).data(),
                        error.describe().c_str());
           ++totals.failed;
         }
@@ -225,6 +225,7 @@ int run(const Options& options) {
           if (one.flow == nullptr) --left;
         }
         if (one.kind == Completion::Kind::closed && left > 0) --left;
+        if (one.kind == Completion::Kind::pressure) ++totals.pressure;
         if (one.kind == Completion::Kind::revoked) {
           ++totals.revoked;
           left = 0;
@@ -280,8 +281,8 @@ int run(const Options& options) {
     if (count.bytes != 0)
       std::printf(" %s=%llu", find_reason(count.reason)->name.data(),
                   static_cast<unsigned long long>(count.bytes));
-  std::printf(" seconds=%.3f timed=%llu pause_ms=%.0f revoked=%llu", took.count(), totals.timed,
-              pause.count() * 1e3, totals.revoked);
+  std::printf(" seconds=%.3f timed=%llu pause_ms=%.0f revoked=%llu pressure=%llu", took.count(),
+              totals.timed, pause.count() * 1e3, totals.revoked, totals.pressure);
   std::printf(
       " backlog_pages=%llu backlog_receives=%llu backlog_returns=%llu\n",
       totals.pages - totals.before_backlog,

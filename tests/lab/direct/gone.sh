@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Goal: the NIC goes under a binding and under traffic, and who receives hears of it at once, ends in
 # order and leaves nothing.
-# usage: [LANDFALL_LAB_TRANSPORT=NAME] gone.sh NIC_TOOL DEVMEM_RECEIVE DEVMEM_LEFT
+# usage: [LANDFALL_LAB_TRANSPORT=NAME] gone.sh NIC_TOOL DIRECT_RECEIVE DIRECT_LEFT
 # shellcheck source-path=SCRIPTDIR/../nic source=../nic/lib.sh
 . "$(dirname "$0")/../nic/lib.sh"
 receiver_tool=$2 left=$3
-transport=${LANDFALL_LAB_TRANSPORT-}
+transport=${LANDFALL_LAB_TRANSPORT:-devmem-tcp}
 prepare() {
   ethtool -X lf0 equal 2
   "$tool" hds lf0 on

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Goal: whatever a peer or the way to it does to a stream, its bytes come right or it ends with a typed
 # error, and the verdict says where they lay.
-# usage: [LANDFALL_LAB_TRANSPORT=NAME] hard.sh NIC_TOOL DEVMEM_RECEIVE DEVMEM_LEFT
+# usage: [LANDFALL_LAB_TRANSPORT=NAME] hard.sh NIC_TOOL DIRECT_RECEIVE DIRECT_LEFT
 # shellcheck source-path=SCRIPTDIR/../nic source=../nic/lib.sh
 . "$(dirname "$0")/../nic/lib.sh"
 receiver_tool=$2 left=$3
-transport=${LANDFALL_LAB_TRANSPORT-}
+transport=${LANDFALL_LAB_TRANSPORT:-devmem-tcp}
 load queues=4 mtu=4148
 ethtool -X lf0 equal 2
 "$tool" hds lf0 on

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lab/devmem/calls.hpp"
+#include "lab/direct/calls.hpp"
 
 #include <sys/socket.h>
 #include <sys/syscall.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What receivers have left behind on an interface. usage: devmem_left IFACE
+// What receivers have left behind on an interface. usage: direct_left IFACE
 // Prints "bindings=N rules=N inflight=N": queues with device memory, n-tuple rules, and pages of
 // such memory that have not come back.
 #include <net/if.h>

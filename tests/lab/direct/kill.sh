@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Goal: a receiver that is killed at any moment leaves no binding, no rule and no page behind, and
 # another one beside it loses nothing.
-# usage: [LANDFALL_LAB_TRANSPORT=NAME] kill.sh NIC_TOOL DEVMEM_RECEIVE DEVMEM_LEFT [KILLS [SEED]]
+# usage: [LANDFALL_LAB_TRANSPORT=NAME] kill.sh NIC_TOOL DIRECT_RECEIVE DIRECT_LEFT [KILLS [SEED]]
 # shellcheck source-path=SCRIPTDIR/../nic source=../nic/lib.sh
 . "$(dirname "$0")/../nic/lib.sh"
 receiver_tool=$2 left=$3
-transport=${LANDFALL_LAB_TRANSPORT-}
+transport=${LANDFALL_LAB_TRANSPORT:-devmem-tcp}
 kills=${4:-25}
 [ -z "${LANDFALL_SOAK-}" ] || kills=500
 RANDOM=${5:-7}
