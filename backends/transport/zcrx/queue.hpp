@@ -70,6 +70,8 @@ class Queue {
 
  private:
   static constexpr unsigned kWorkMost = 256;  // see enter()
+  // So often it is looked for packet heads, and asked by which queue a flow comes.
+  static constexpr std::uint64_t kExtentsPerLook = 512;
   // Then the application has its turn: to drop, to pause, or to look at another flow.
   static constexpr std::uint64_t kPollBytesMost = 1u << 20;
 
@@ -103,6 +105,9 @@ class Queue {
   void drain(Flow& flow);
   void tell_of_memory();
   void revoke();
+
+  // wait.cpp
+  int sleep_and_look(int control_fd, std::uint32_t us) noexcept;
 
   // queue.cpp
   landfall_errc enable();

@@ -22,9 +22,8 @@ namespace {
 
 // After packet heads were found, nothing is sure for so many pieces.
 constexpr std::uint64_t kExtentsUnsure = 16384;
-// So often it is looked for them, and asked by which queue a flow comes.
-constexpr std::uint64_t kExtentsPerLook = 512;
-constexpr std::uint64_t kExtentsPerVainLook = 32;
+// Where nothing waited it is looked again so soon.
+constexpr std::uint64_t kExtentsPerVainLook = 128;
 
 }  // namespace
 
@@ -139,6 +138,7 @@ void Queue::on_completion(const Completion& completion) {
     if (completion.user_data == kLook) {
       looking_ = false;
       if (completion.result == 1) heads_until_ = extents_told_ + kExtentsUnsure;
+      if (completion.result != -EAGAIN) look_at_ = extents_told_ + kExtentsPerLook;
     }
     return;
   }

@@ -31,6 +31,16 @@ std::int32_t Queue::wait_fd() noexcept {
   return ring_.wait_fd();
 }
 
+/// Sleeps, but not in the ring's call, which would hand out what has come before anybody could look
+/// at it.
+int Queue::sleep_and_look(int control_fd, std::uint32_t us) noexcept {
+  pollfd control{control_fd, POLLIN, 0};
+  const timespec time{0, static_cast<long>(us) * 1000};
+  ::ppoll(&control, 1, &time, nullptr);
+  request_look();
+  return ring_.enter_and_wait(kWorkMost, 0);
+}
+
 landfall_errc Queue::wait(int control_fd, std::uint64_t timeout_ns, std::int32_t* ret_control) {
   *ret_control = 0;
   if (const auto code = enable(); code != LANDFALL_ERRC_ok) return code;
@@ -46,6 +56,8 @@ landfall_errc Queue::wait(int control_fd, std::uint64_t timeout_ns, std::int32_t
   const bool scarce = pool_dry_ || !flows_.starved.empty();
   const std::uint32_t gather_us = scarce ? 0 : gathering_.begin(timeout_ns);
   const landfall_errc code = enter([&] {
+    if (gather_us != 0 && copies_silently() && extents_told_ + kExtentsPerLook / 2 >= look_at_)
+      return sleep_and_look(control_fd, gather_us);
     if (gather_us != 0) {
       const int gathered = ring_.enter_and_gather(kWorkMost, gather_us, timeout_ns);
       // The end of that time may find work that it does not do (io_cqring_wait, Linux 7.3).
