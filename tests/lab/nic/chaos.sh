@@ -32,9 +32,9 @@ unplug() {
 settings() {
   local size=512
   while :; do
-    for _ in 1 2 3 4 5; do
+    for _ in 1 2 3; do
       ethtool -N lf0 flow-type tcp4 dst-port 9 action 1 2>/dev/null >&2 || true
-      timeout $((patience / 100)) "$tool" recv --devmem lf0 --queue 2 --pool 1048576 5003 2>/dev/null >&2 || true
+      "$tool" bind --devmem lf0 --queue 2 --pool 1048576 4 >/dev/null
     done
     size=$((768 - size))
     ethtool -G lf0 rx $size 2>/dev/null >&2 || true

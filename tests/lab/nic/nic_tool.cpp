@@ -4,6 +4,8 @@
 // usage: nic_tool hds IFACE on|off [THRESHOLD]
 //        nic_tool send HOST PORT BYTES [PIECE [reset]]
 //        nic_tool recv [--devmem IFACE --queue N [--pool BYTES] [--page BYTES]] PORT
+//        nic_tool bind --devmem IFACE --queue N [--pool BYTES] TIMES
+// bind: one after the other, refused or not.
 // send: pieces of PIECE bytes are packets of their own, as far as windows let them; reset: it ends
 // with one. recv prints "ready", takes one connection and prints what came as KEY=VALUE.
 #include <fcntl.h>
@@ -146,6 +148,19 @@ class Pool {
   unsigned char* view_ = nullptr;
 };
 
+int bind_often(const Options& options, int times) {
+  int refused = 0;
+  for (int i = 0; i < times; ++i) {
+    try {
+      const Pool pool{options};
+    } catch (const std::runtime_error&) {
+      ++refused;
+    }
+  }
+  std::printf("refused=%d\n", refused);
+  return 0;
+}
+
 class Receiver {
  public:
   Receiver(int fd, const Pool* pool, std::uint32_t page) : fd_{fd}, pool_{pool}, page_{page} {}
@@ -262,7 +277,7 @@ int run(int argc, char** argv) {
   if (what == "send" && argc >= 5)
     return send_stream(argv[2], argv[3], std::strtoull(argv[4], nullptr, 10),
                        argc > 5 ? std::strtoul(argv[5], nullptr, 10) : 0, argc > 6);
-  if (what != "recv" || argc < 3) {
+  if ((what != "recv" && what != "bind") || argc < 3) {
     std::fprintf(stderr, "usage: at the top of nic_tool.cpp\n");
     return 2;
   }
@@ -274,6 +289,7 @@ int run(int argc, char** argv) {
     if (name == "--pool") options.pool_bytes = std::strtoull(argv[i + 1], nullptr, 10);
     if (name == "--page") options.page_bytes = static_cast<std::uint32_t>(std::atoi(argv[i + 1]));
   }
+  if (what == "bind") return bind_often(options, std::atoi(argv[argc - 1]));
   options.port = static_cast<std::uint16_t>(std::atoi(argv[argc - 1]));
   return receive(options);
 }

@@ -29,7 +29,7 @@ stream 5001 20480000 --devmem lf0 --queue 3 --hold 1500 --option zcrx.refill=64
 expect "direct bytes" "$(value devmem)" -eq 20480000
 
 echo "-- more waits than the ring of completions holds: the receive stops, and goes on"
-stream 5001 32768000 --devmem lf0 --queue 3 --pool 67108864 --stall 2000
+stream 5001 32768000 --devmem lf0 --queue 3 --pool 67108864 --stall 1000
 expect "direct bytes" "$(value devmem)" -eq 32768000
 
 echo "-- a window as large as the pool, and most of the pool held: the NIC runs dry, that is told, and it goes on"
