@@ -2,7 +2,6 @@
 #include "zcrx/domain.hpp"
 
 #include <algorithm>
-#include <utility>
 
 #include "shared/ordinary.hpp"
 #include "shared/pool.hpp"
@@ -87,9 +86,9 @@ bool Domain::brought(int socket_fd) const noexcept {
          index_of(transport::incoming_napi(socket_fd)).has_value();
 }
 
-void Domain::publish(std::uint32_t index, std::shared_ptr<InterfaceQueue> queue) {
+void Domain::publish(std::uint32_t index, const std::shared_ptr<InterfaceQueue>& queue) {
   const std::lock_guard hold{published_lock_};
-  if (index < published_.size()) published_[index] = std::move(queue);
+  if (index < published_.size()) published_[index] = queue;
 }
 
 std::shared_ptr<InterfaceQueue> Domain::published(std::uint32_t index) const {

@@ -39,7 +39,7 @@ class Domain {
     return static_cast<std::uint32_t>(queue_ids_.size());
   }
   /// Queue `index` was registered, so that others may import it.
-  void publish(std::uint32_t index, std::shared_ptr<InterfaceQueue> queue);
+  void publish(std::uint32_t index, const std::shared_ptr<InterfaceQueue>& queue);
   /// nullptr: not yet, or never.
   std::shared_ptr<InterfaceQueue> published(std::uint32_t index) const;
   std::uint32_t page_bytes() const noexcept { return page_bytes_; }
