@@ -140,7 +140,7 @@ bool Queue::request_cancel(Flow& flow) noexcept {
 /// Receives for the flows that have none, and an eye on the lifeline.
 void Queue::prepare() {
   interface_->refill()->publish();
-  request_look();
+  look_before_entry();
   if (!lifeline_armed_ && domain_.lifeline() >= 0) {
     if (io_uring_sqe* sqe = ring_.request(); sqe != nullptr) {
       io_uring_prep_poll_add(sqe, domain_.lifeline(), POLLRDHUP);

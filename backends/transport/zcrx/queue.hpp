@@ -92,7 +92,7 @@ class Queue {
   bool comes_by_our_queues(Flow& flow) noexcept;
   Cause placement_of(Flow& flow, const Completion& completion);
   void look_for_heads(const Flow& flow) noexcept;
-  void request_look() noexcept;
+  void look_before_entry() noexcept;
   /// Does the kernel copy into the area, and count only a part of it?
   bool copies_silently() const noexcept {
     return !is_dmabuf_ && interface_->counts_copies() && !domain_.options().no_device;
@@ -169,8 +169,7 @@ class Queue {
   std::uint64_t extents_told_ = 0;
   std::uint64_t look_at_ = 0;  // when so many extents were told, heads are looked for again
   Flow* last_flow_ = nullptr;  // that brought bytes
-  std::byte looked_at_{};
-  bool looking_ = false;           // for packet heads
+  std::uint32_t look_seed_ = 1;
   std::uint64_t heads_until_ = 0;  // heads were found: nothing is sure until so many were told
   Gathering gathering_;
   bool pool_dry_ = false;  // the NIC found no page

@@ -8,6 +8,7 @@
 //   - cannot go into a dma-buf: the receive ends (ENOMEM), recv(2) takes such bytes into the spill,
 //     and the flow is asked for again. So there each byte's placement is known. The same where the
 //     NIC has all pages of an area.
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -135,11 +136,6 @@ void Queue::on_completion(const Completion& completion) {
     if (completion.user_data == kControl) control_armed_ = false;
     if (completion.user_data == kLifeline) revoke();
     if (completion.user_data == kEvent) pool_dry_ = true;
-    if (completion.user_data == kLook) {
-      looking_ = false;
-      if (completion.result == 1) heads_until_ = extents_told_ + kExtentsUnsure;
-      if (completion.result != -EAGAIN) look_at_ = extents_told_ + kExtentsPerLook;
-    }
     return;
   }
   if (completion.is_terminal()) flow->in_flight = flow->cancelling = false;
@@ -235,28 +231,34 @@ bool Queue::comes_by_our_queues(Flow& flow) noexcept {
   return flow.by_our_queues;
 }
 
-/// Could recv(2) read the next byte of the flow? Then it lies in ordinary memory, and the kernel is
-/// about to copy it without a word. Where nothing waits, nothing is learned: it is looked again
-/// soon.
+/// Could recv(2) read a byte of those that wait? Then it lies in ordinary memory, and the kernel is
+/// about to copy it without a word. A byte somewhere among them: streams have a rhythm, and the
+/// first ones would have it too. Where nothing waits, nothing is learned: it is looked again soon.
 void Queue::look_for_heads(const Flow& flow) noexcept {
   look_at_ = extents_told_ + kExtentsPerLook;
   if (!copies_silently()) return;
-  std::byte next;
-  const ssize_t seen = ::recv(flow.socket.get(), &next, 1, MSG_PEEK | MSG_DONTWAIT);
-  if (seen == 1) heads_until_ = extents_told_ + kExtentsUnsure;
-  if (seen < 0 && errno == EAGAIN) look_at_ = extents_told_ + kExtentsPerVainLook;
+  const int fd = flow.socket.get();
+  int waits = 0;
+  if (::ioctl(fd, FIONREAD, &waits) != 0 || waits <= 0) {
+    look_at_ = extents_told_ + kExtentsPerVainLook;
+    return;
+  }
+  look_seed_ = look_seed_ * 1'664'525 + 1'013'904'223;
+  int at = static_cast<int>((std::uint64_t{look_seed_} * static_cast<std::uint32_t>(waits)) >> 32);
+  std::byte seen;
+  ::setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &at, sizeof at);
+  if (::recv(fd, &seen, 1, MSG_PEEK | MSG_DONTWAIT) == 1)
+    heads_until_ = extents_told_ + kExtentsUnsure;
+  at = -1;
+  ::setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &at, sizeof at);
 }
 
-/// The same, of the flow that brought bytes last, with the call that makes the kernel hand out what
-/// has come, and before it does: that costs no call of its own.
-void Queue::request_look() noexcept {
-  if (last_flow_ == nullptr || looking_ || !copies_silently() || !ring_.kernel_wants_entry())
-    return;
-  io_uring_sqe* sqe = ring_.request();
-  if (sqe == nullptr) return;
-  io_uring_prep_recv(sqe, last_flow_->socket.get(), &looked_at_, 1, MSG_PEEK | MSG_DONTWAIT);
-  sqe->user_data = kLook;
-  looking_ = true;
+/// The same, of the flow that brought bytes last, before the kernel is made to hand out what has
+/// come.
+void Queue::look_before_entry() noexcept {
+  if (last_flow_ != nullptr && extents_told_ + kExtentsPerLook / 2 >= look_at_ &&
+      ring_.kernel_wants_entry())
+    look_for_heads(*last_flow_);
 }
 
 /// A receive has ended: the stream, or only the receive.

@@ -11,7 +11,6 @@ inline constexpr std::uint64_t kCancel = 1;
 inline constexpr std::uint64_t kControl = 2;
 inline constexpr std::uint64_t kLifeline = 3;
 inline constexpr std::uint64_t kEvent = 4;
-inline constexpr std::uint64_t kLook = 5;
 inline constexpr std::uint64_t kOthersMost = 63;
 
 inline std::uint64_t user_data_of(const Flow& flow) noexcept {

@@ -37,7 +37,7 @@ int Queue::sleep_and_look(int control_fd, std::uint32_t us) noexcept {
   pollfd control{control_fd, POLLIN, 0};
   const timespec time{0, static_cast<long>(us) * 1000};
   ::ppoll(&control, 1, &time, nullptr);
-  request_look();
+  look_before_entry();
   return ring_.enter_and_wait(kWorkMost, 0);
 }
 

@@ -33,7 +33,7 @@ stream 5001 32768000 --devmem lf0 --queue 3 --pool 67108864 --stall 1000
 expect "direct bytes" "$(value devmem)" -eq 32768000
 
 echo "-- a window as large as the pool, and most of the pool held: the NIC runs dry, that is told, and it goes on"
-stream 5001 20480000 --devmem lf0 --queue 3 --pool 4194304 --hold 700 --option zcrx.window=4MiB
+stream 5001 20480000 --devmem lf0 --queue 3 --pool 4194304 --hold 800 --option zcrx.window=4MiB
 expect "direct bytes" "$(value devmem)" -eq 20480000
 expect "times that pressure was told" "$(value pressure)" -ge 1
 
