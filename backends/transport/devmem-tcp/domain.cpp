@@ -36,8 +36,8 @@ landfall_errc Domain::open(const landfall_domain_spec& spec, landfall_why* reter
   const bool granted = LANDFALL_HAS(&spec, landfall_domain_spec, grant_dmabuf_id);
   if (!granted) return refuse(reterr_why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_no_grant);
   dmabuf_id_ = spec.grant_dmabuf_id;
-  page_shift_ = static_cast<std::uint32_t>(
-      std::countr_zero(spec.rx_page_bytes != 0 ? spec.rx_page_bytes : Options{}.page_bytes()));
+  const Options granted_pages{.rx_page_bytes = spec.rx_page_bytes};
+  page_shift_ = static_cast<std::uint32_t>(std::countr_zero(granted_pages.page_bytes()));
   region_bytes_ = spec.region->size_bytes;
   queue_count_ = std::max(spec.queue_count, 1u);
   // The NIC fills the whole dma-buf, so that its offsets must be the Region's.

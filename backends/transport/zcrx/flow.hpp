@@ -25,7 +25,7 @@ struct alignas(64) Flow : transport::DirectFlow<Flow> {
   bool cancelling = false;         // ... and was asked back
   bool drains = false;             // the next bytes lie in ordinary pages: recv(2) into the spill
   bool by_our_queues = true;       // when it was last asked
-  std::uint32_t by = 0;            // index of the queue whose area its next bytes are looked for in
+  std::uint32_t source = 0;        // index of the queue whose area its next bytes are looked for in
   std::uint32_t queues_tried = 0;  // since the last byte, in vain
   std::uint64_t ask_queues_at = 0;  // when so many extents of the queue were told
   std::deque<Completion> held;      // came while it was paused: told when it is not

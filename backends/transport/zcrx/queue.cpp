@@ -109,7 +109,7 @@ bool Queue::request_bytes(Flow& flow) noexcept {
   if (sqe == nullptr) return false;
   io_uring_prep_rw(uapi::kOpRecvZc, sqe, flow.socket.get(), nullptr, 0, 0);
   sqe->ioprio = IORING_RECV_MULTISHOT;
-  sqe->file_index = sources_[flow.by].id;  // zcrx_ifq_idx
+  sqe->file_index = sources_[flow.source].id;  // zcrx_ifq_idx
   sqe->user_data = user_data_of(flow);
   flow.in_flight = true;
   return true;
@@ -165,7 +165,7 @@ landfall_errc Queue::attach(int fd, const landfall_flow_spec& spec, Flow** ret_f
                             landfall_why* why) {
   if (revoked_) return refuse(why, LANDFALL_ERRC_revoked, LANDFALL_REASON_binding_revoked);
   auto flow = std::make_unique<Flow>();
-  flow->by = index_;
+  flow->source = index_;
   flow->begin(fd, spec);
   // Into a dma-buf the kernel cannot copy what lies in ordinary pages.
   flow->drains = is_dmabuf_;
@@ -201,9 +201,7 @@ void Queue::close(Flow* flow, bool reset) noexcept {
   flow->closing = true;
   flows_.unlist(*flow);
   for (const Completion& completion : std::exchange(flow->held, {}))
-    if (completion.result > 0)
-      sources_[flow->by].queue->refill()->add(completion.off & uapi::kOffsetMask,
-                                              static_cast<std::uint32_t>(completion.result));
+    if (completion.result > 0) give_back_untold(*flow, completion);
   authoring::end_connection(flow->socket.get(), reset);
   if (flow->in_flight && !flow->cancelling) request_cancel(*flow);
   finish_if_quiet(*flow);
@@ -247,6 +245,13 @@ void Queue::give_back(std::span<const landfall_return> returns) noexcept {
     interface_->refill()->publish();
   }
   while (!flows_.starved.empty() && (direct || spill_->has_room())) run(flows_.starved.pop());
+}
+
+/// Nobody is told of it any more.
+void Queue::give_back_untold(const Flow& flow, const Completion& completion) {
+  const InterfaceQueue::Refill ring = sources_[flow.source].queue->refill();
+  ring->add(completion.off & uapi::kOffsetMask, static_cast<std::uint32_t>(completion.result));
+  ring->publish();
 }
 
 /// The kernel reads some 60 numbers at a time and gives the last ones to the NIC first

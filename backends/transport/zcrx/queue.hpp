@@ -89,22 +89,24 @@ class Queue {
   void tell_held(Flow& flow);
   void on_bytes(Flow& flow, const Completion& completion);
   bool prolong(const Flow& flow, std::uint64_t at, std::uint32_t length, Cause cause) noexcept;
-  bool comes_by_our_queues(Flow& flow) noexcept;
-  Cause placement_of(Flow& flow, const Completion& completion);
-  void look_for_heads(const Flow& flow) noexcept;
-  void look_before_entry() noexcept;
+  void on_end(Flow& flow, std::int32_t result);
+  bool look_elsewhere(Flow& flow);
+  void fail(Flow& flow, int number, std::uint32_t code);
+  void work_off_runnable();
+  void tell_of_memory();
+  void revoke();
+
+  // placement.cpp
   /// Does the kernel copy into the area, and count only a part of it?
   bool copies_silently() const noexcept {
     return !is_dmabuf_ && interface_->counts_copies() && !domain_.options().no_device;
   }
-  void on_end(Flow& flow, std::int32_t result);
-  bool look_elsewhere(Flow& flow);
-  Cause cause_of(const Flow& flow);
-  void fail(Flow& flow, int number, std::uint32_t code);
-  void work_off_runnable();
+  Cause placement_of(Flow& flow, const Completion& completion);
+  bool comes_by_our_queues(Flow& flow) noexcept;
+  void look_for_heads(const Flow& flow) noexcept;
+  void look_before_entry() noexcept;
   void drain(Flow& flow);
-  void tell_of_memory();
-  void revoke();
+  Cause cause_of(const Flow& flow);
 
   // wait.cpp
   int sleep_and_look(int control_fd, std::uint32_t us) noexcept;
@@ -122,6 +124,7 @@ class Queue {
   bool import(std::uint32_t index);
   bool request_cancel(Flow& flow) noexcept;
   void run(Flow& flow) noexcept;
+  void give_back_untold(const Flow& flow, const Completion& completion);
   void refill() noexcept;
   void finish_if_quiet(Flow& flow) noexcept;
   void tell_closed();

@@ -38,7 +38,7 @@ expect "direct bytes" "$(value devmem)" -eq 20480000
 expect "times that pressure was told" "$(value pressure)" -ge 1
 
 sysctl -qw vm.nr_hugepages=32
-echo "-- pages of 16 KiB, whole and with packets of one byte in each"
+echo "-- pages of 16 KiB"
 stream 5001 20480000 --devmem lf0 --queue 3 --page 16384 --pool 33554432
 expect "direct bytes" "$(value devmem)" -eq 20480000
 stream 5001 20480000 --devmem lf0 --queue 3 --page 16384 --pool 33554432 --memory hugepage
