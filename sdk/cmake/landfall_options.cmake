@@ -62,6 +62,15 @@ if(LANDFALL_TESTS)
     message(FATAL_ERROR "LANDFALL_TESTS=ON needs GoogleTest (Debian: libgtest-dev libgmock-dev). "
       "Install it (sdk/cmake/setup test), or set LANDFALL_TESTS=OFF.")
   endif()
+
+  # What tests are built with: they are most of the code, and compiling them most of the time.
+  add_library(landfall_test_build INTERFACE)
+  target_link_libraries(landfall_test_build INTERFACE landfall_build GTest::gtest GTest::gmock)
+  target_compile_options(landfall_test_build INTERFACE $<$<CONFIG:RelWithDebInfo>:-Og>)
+  add_executable(landfall_test_headers ${CMAKE_CURRENT_LIST_DIR}/test_headers.cpp)
+  target_link_libraries(landfall_test_headers PRIVATE landfall_test_build)
+  target_precompile_headers(landfall_test_headers PRIVATE
+    <gtest/gtest.h> <chrono> <filesystem> <fstream> <functional> <map> <optional> <thread>)
 endif()
 
 # landfall_test_program(NAME SOURCES... [LIBS ...]): a program of GoogleTest cases.
@@ -69,7 +78,8 @@ function(landfall_test_program name)
   cmake_parse_arguments(arg "" "" "SOURCES;LIBS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE
-    landfall_internal landfall_build ${arg_LIBS} GTest::gtest_main GTest::gmock)
+    landfall_internal landfall_test_build ${arg_LIBS} GTest::gtest_main)
+  target_precompile_headers(${name} REUSE_FROM landfall_test_headers)
 endfunction()
 
 # landfall_test(NAME SOURCES... [LIBS ...] [LABELS ...]): a GoogleTest program, one ctest entry.
