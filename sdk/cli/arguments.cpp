@@ -6,7 +6,7 @@
 #include <charconv>
 #include <cstdlib>
 
-#include "nearest.hpp"
+#include "base/nearest.hpp"
 
 namespace landfall::cli {
 namespace {
@@ -25,8 +25,8 @@ UsageError usage(const CommandRow* command, const std::string& what) {
 UsageError unknown_verb(std::string_view word) {
   std::vector<std::string_view> names;
   for (const CommandRow& row : commands()) names.push_back(row.name);
-  return usage(nullptr,
-               "no verb '" + std::string{word} + "'" + did_you_mean("", nearest(word, names)));
+  return usage(nullptr, "no verb '" + std::string{word} + "'" +
+                            did_you_mean("", detail::nearest(word, names)));
 }
 
 UsageError unknown_word(const CommandRow& command, std::string_view word) {
@@ -37,8 +37,8 @@ UsageError unknown_word(const CommandRow& command, std::string_view word) {
   if (name == "json") return usage(&command, "it has no JSON output");
   std::vector<std::string_view> names;
   for (const OptionRow& row : command.options) names.push_back(row.name);
-  return usage(&command,
-               "no option '" + std::string{word} + "'" + did_you_mean("--", nearest(name, names)));
+  return usage(&command, "no option '" + std::string{word} + "'" +
+                             did_you_mean("--", detail::nearest(name, names)));
 }
 
 /// Values of a fixed set are checked here, so that every verb refuses them alike.
@@ -55,7 +55,7 @@ std::optional<UsageError> check_words(const CommandRow& command, const Arguments
     if (std::find(words.begin(), words.end(), value) == words.end()) {
       return usage(&command, "--" + std::string{row.name} +
                                  " takes one of: " + std::string{row.words} + "; not '" + value +
-                                 "'" + did_you_mean("", nearest(value, words)));
+                                 "'" + did_you_mean("", detail::nearest(value, words)));
     }
   }
   return std::nullopt;
@@ -165,7 +165,7 @@ std::variant<Arguments, UsageError> parse_arguments(int argc, const char* const*
     std::string_view name = word;
     name.remove_prefix(std::min(name.find_first_not_of('-'), name.size()));
     return usage(nullptr, "no option '" + std::string{word} + "' before the verb" +
-                              did_you_mean("--", nearest(name, names)));
+                              did_you_mean("--", detail::nearest(name, names)));
   }
   const CommandRow* command = find_command(word);
   if (command == nullptr) return unknown_verb(word);

@@ -8,7 +8,7 @@
 #include "exit_code.hpp"
 #include "help.hpp"
 #include "landfall/version.hpp"
-#include "nearest.hpp"
+#include "variables.hpp"
 #include "verbs.hpp"
 
 namespace landfall::cli {
@@ -38,14 +38,16 @@ struct Verb {
   std::string_view name;
   int (*run)(const Arguments&, Console&);
 };
-constexpr std::array<Verb, 8> kVerbs{{{"info", run_info},
-                                      {"doctor", run_doctor},
-                                      {"recv", run_recv},
-                                      {"send", run_send},
-                                      {"bench", run_bench},
-                                      {"explain", run_explain},
-                                      {"completion", run_completion},
-                                      {"help", run_help}}};
+constexpr std::array<Verb, 10> kVerbs{{{"info", run_info},
+                                       {"doctor", run_doctor},
+                                       {"recv", run_recv},
+                                       {"send", run_send},
+                                       {"bench", run_bench},
+                                       {"explain", run_explain},
+                                       {"validate", run_validate},
+                                       {"schema", run_schema},
+                                       {"completion", run_completion},
+                                       {"help", run_help}}};
 
 }  // namespace
 

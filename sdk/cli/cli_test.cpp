@@ -10,7 +10,7 @@
 #include "exit_code.hpp"
 #include "help.hpp"
 #include "landing.hpp"
-#include "nearest.hpp"
+#include "variables.hpp"
 
 namespace landfall::cli {
 namespace {
@@ -23,19 +23,6 @@ std::string refusal(std::vector<const char*> words) {
   const auto parsed = parse(std::move(words));
   const auto* wrong = std::get_if<UsageError>(&parsed);
   return wrong == nullptr ? "" : wrong->message.substr(0, wrong->message.find('\n'));
-}
-
-// Goal: distances count letters changed, and neighbours swapped as one.
-TEST(Nearest, CountsChanges) {
-  EXPECT_EQ(edit_distance("recv", "recv"), 0u);
-  EXPECT_EQ(edit_distance("rcev", "recv"), 1u);
-  EXPECT_EQ(edit_distance("", "abc"), 3u);
-  EXPECT_EQ(edit_distance("kitten", "sitting"), 3u);
-  const std::array<std::string_view, 3> words{"recv", "send", "doctor"};
-  EXPECT_EQ(nearest("rcev", words), "recv");
-  EXPECT_EQ(nearest("dcotor", words), "doctor");
-  EXPECT_EQ(nearest("xyzzy", words), "");
-  EXPECT_EQ(nearest(std::string(100'000, 'x'), words), "");
 }
 
 // Goal: misspelt verbs, options, values and variables get the word that was meant.

@@ -71,6 +71,7 @@ constexpr auto kBench =
     receiving(std::array{OptionRow{"seconds", "N", "how long to measure", "3", ""},
                          OptionRow{"flows", "N", "connections that send at once", "1", ""}});
 constexpr std::array kExplain{kJson, kHelp};
+constexpr std::array kValidate{kJson, kHelp};
 constexpr std::array kPlain{kHelp};
 
 constexpr std::array kCommands{
@@ -84,10 +85,14 @@ constexpr std::array kCommands{
     CommandRow{"bench", "measure receiving over loopback", "", 0, 0, Complete::nothing, "", kBench},
     CommandRow{"explain", "say what a reason code means", "CODE", 0, 1, Complete::nothing, "",
                kExplain},
+    CommandRow{"validate", "check a policy, without looking at the machine", "FILE|-", 1, 1,
+               Complete::file, "", kValidate},
+    CommandRow{"schema", "print the JSON Schema of policies, for editors", "", 0, 0,
+               Complete::nothing, "", kPlain},
     CommandRow{"completion", "print the completion script of a shell", "SHELL", 1, 1,
                Complete::words, "bash zsh fish", kPlain},
     CommandRow{"help", "show help on a verb", "VERB", 0, 1, Complete::words,
-               "info doctor recv send bench explain completion", kPlain},
+               "info doctor recv send bench explain validate schema completion", kPlain},
 };
 
 constexpr std::array kGlobal{kHelp, OptionRow{"version", "", "show the version and exit", "", ""}};

@@ -5,6 +5,7 @@ namespace landfall::cli {
 
 Exit exit_of(const Error& error) noexcept {
   const auto reason = static_cast<std::uint32_t>(error.reason());
+  if (error.reason() == ReasonCode::policy_support_missing) return kExitUnsupported;
   if (reason >= 1500 && reason < 1600) return kExitData;
   switch (error.reason()) {
     case ReasonCode::memory_source_unknown:

@@ -12,5 +12,7 @@ int run_recv(const Arguments& arguments, Console& console);
 int run_send(const Arguments& arguments, Console& console);
 int run_bench(const Arguments& arguments, Console& console);
 int run_explain(const Arguments& arguments, Console& console);
+int run_validate(const Arguments& arguments, Console& console);
+int run_schema(const Arguments& arguments, Console& console);
 
 }  // namespace landfall::cli

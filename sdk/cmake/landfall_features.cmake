@@ -81,6 +81,16 @@ if(LANDFALL_HAVE_NIC)
   target_link_libraries(landfall_nl INTERFACE PkgConfig::landfall_nl)
 endif()
 
+if(PkgConfig_FOUND)
+  pkg_check_modules(landfall_yaml QUIET IMPORTED_TARGET yaml-cpp>=0.6.3)
+endif()
+landfall_feature(POLICY "policies in YAML" FOUND "${landfall_yaml_FOUND}"
+  MISSING "yaml-cpp not found (Debian: libyaml-cpp-dev)")
+add_library(landfall_yaml INTERFACE)
+if(LANDFALL_HAVE_POLICY)
+  target_link_libraries(landfall_yaml INTERFACE PkgConfig::landfall_yaml)
+endif()
+
 find_package(CLI11 QUIET)
 find_package(nlohmann_json QUIET)
 if(CLI11_FOUND AND nlohmann_json_FOUND)

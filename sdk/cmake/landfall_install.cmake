@@ -30,6 +30,13 @@ configure_file(${PROJECT_SOURCE_DIR}/sdk/cmake/landfall.pc.in ${PROJECT_BINARY_D
 install(FILES ${PROJECT_BINARY_DIR}/landfall.pc
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT dev)
 
+# Policies to start from, and their schema.
+file(GLOB landfall_policies CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/config/*.yaml)
+if(TARGET landfall_cli)
+  install(FILES ${landfall_policies} ${PROJECT_SOURCE_DIR}/config/policy.schema.json
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/landfall/config COMPONENT tools)
+endif()
+
 if(TARGET landfall_cli)
   set(landfall_components runtime dev tools)
 else()

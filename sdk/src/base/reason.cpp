@@ -6,6 +6,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/nearest.hpp"
+
 namespace landfall {
 namespace {
 
@@ -21,25 +23,6 @@ constexpr bool rising() {
   return true;
 }
 static_assert(rising(), "reasons.def is not in number order");
-
-// The longest name is below this; longer input is no misspelling of one.
-constexpr std::size_t kNameMax = 64;
-
-// Levenshtein distance; both texts at most kNameMax long.
-std::size_t edits(std::string_view a, std::string_view b) {
-  std::array<std::size_t, kNameMax + 1> row{};
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row[b.size()];
-}
 
 std::string filled(const char* particulars, std::size_t bytes, std::string_view listed) {
   const std::size_t length = ::strnlen(particulars, bytes);
@@ -72,21 +55,10 @@ const ReasonInfo* find_reason(std::string_view code_or_name) noexcept {
 }
 
 std::optional<std::string_view> nearest_reason_name(std::string_view misspelt) {
-  if (misspelt.size() > kNameMax) return std::nullopt;
-  const ReasonInfo* nearest = nullptr;
-  std::size_t fewest = misspelt.size() / 3 + 1;  // more edits than that: another word altogether
-  for (const ReasonInfo& info : kReasons) {
-    const std::size_t longer = std::max(info.name.size(), misspelt.size());
-    const std::size_t shorter = std::min(info.name.size(), misspelt.size());
-    if (longer - shorter >= fewest) continue;  // at least so many edits
-    const std::size_t count = edits(misspelt, info.name);
-    if (count < fewest) {
-      fewest = count;
-      nearest = &info;
-    }
-  }
-  if (nearest == nullptr) return std::nullopt;
-  return nearest->name;
+  std::array<std::string_view, std::size(kReasons)> names;
+  std::ranges::transform(kReasons, names.begin(), &ReasonInfo::name);
+  const std::string_view found = detail::nearest(misspelt, names);
+  return found.empty() ? std::nullopt : std::optional{found};
 }
 
 Reason reason_from(const landfall_why& why) {

@@ -69,4 +69,22 @@ inline constexpr std::uint32_t kPluginTrialMs = 5000;
 /// Longest transport options text: some dozens of key=value lines.
 inline constexpr std::uint32_t kOptionsBytesMax = 4096;
 
+/// Bytes of a policy: room for 1,000 flows of 130 bytes. yaml-cpp takes up to 240 bytes for each
+/// byte of hostile text (nested brackets) and 0.4 us (long lists), so that any text is refused
+/// within 64 MiB and 100 ms.
+inline constexpr std::uint32_t kPolicyBytesMax = 128u << 10;
+
+/// Levels of lists and maps in a policy: its form has five; yaml-cpp's own limit of 500 overflows
+/// stacks of 128 KiB.
+inline constexpr std::uint32_t kPolicyDepthMax = 64;
+
+/// Values and keys in a policy: 4,096 flows with nearly all their keys are 70,000.
+inline constexpr std::uint32_t kPolicyNodesMax = 100'000;
+
+/// Flows of a policy: NICs have room for some thousands of rules.
+inline constexpr std::uint32_t kPolicyFlowsMax = 4096;
+
+/// Findings that are reported of one policy: nobody reads more.
+inline constexpr std::uint32_t kPolicyFindingsMax = 100;
+
 }  // namespace landfall

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <cstddef>
 #include <span>
 #include <string_view>
-#include <vector>
 
-namespace landfall::cli {
+namespace landfall::detail {
 
 /// Changes of one letter, and swaps of two neighbours, that turn `a` into `b`.
 std::size_t edit_distance(std::string_view a, std::string_view b);
@@ -13,10 +13,4 @@ std::size_t edit_distance(std::string_view a, std::string_view b);
 /// letters may be wrong, and at least one.
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
 
-/// LANDFALL_* variables that this program does not know, each with the nearest that it does ("").
-struct UnknownVariable {
-  std::string_view name, nearest;
-};
-std::vector<UnknownVariable> unknown_variables(const char* const* environment);
-
-}  // namespace landfall::cli
+}  // namespace landfall::detail
