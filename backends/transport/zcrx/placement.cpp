@@ -18,6 +18,9 @@ namespace {
 
 // After packet heads were found, nothing is sure for so many pieces.
 constexpr std::uint64_t kExtentsUnsure = 16384;
+// A look costs four system calls: once so many have found nothing, it is looked less often.
+constexpr std::uint32_t kLooksUntilTrusted = 64;
+constexpr std::uint64_t kExtentsTrusted = 2048;
 // Where nothing waited it is looked again so soon.
 constexpr std::uint64_t kExtentsPerVainLook = 128;
 
@@ -51,7 +54,8 @@ bool Queue::comes_by_our_queues(Flow& flow) noexcept {
 /// about to copy it without a word. A byte somewhere among them: streams have a rhythm, and the
 /// first ones would have it too. Where nothing waits, nothing is learned: it is looked again soon.
 void Queue::look_for_heads(const Flow& flow) noexcept {
-  look_at_ = extents_told_ + kExtentsPerLook;
+  look_at_ =
+      extents_told_ + (clean_looks_ < kLooksUntilTrusted ? kExtentsPerLook : kExtentsTrusted);
   if (!copies_silently()) return;
   const int fd = flow.socket.get();
   int waits = 0;
@@ -63,8 +67,11 @@ void Queue::look_for_heads(const Flow& flow) noexcept {
   int at = static_cast<int>((std::uint64_t{look_seed_} * static_cast<std::uint32_t>(waits)) >> 32);
   std::byte seen;
   ::setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &at, sizeof at);
-  if (::recv(fd, &seen, 1, MSG_PEEK | MSG_DONTWAIT) == 1)
+  ++clean_looks_;
+  if (::recv(fd, &seen, 1, MSG_PEEK | MSG_DONTWAIT) == 1) {
     heads_until_ = extents_told_ + kExtentsUnsure;
+    clean_looks_ = 0;
+  }
   at = -1;
   ::setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &at, sizeof at);
 }

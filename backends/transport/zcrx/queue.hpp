@@ -173,6 +173,7 @@ class Queue {
   std::uint64_t look_at_ = 0;  // when so many extents were told, heads are looked for again
   Flow* last_flow_ = nullptr;  // that brought bytes
   std::uint32_t look_seed_ = 1;
+  std::uint32_t clean_looks_ = 0;  // that found nothing, one after another
   std::uint64_t heads_until_ = 0;  // heads were found: nothing is sure until so many were told
   Gathering gathering_;
   bool pool_dry_ = false;  // the NIC found no page

@@ -38,7 +38,7 @@ int Queue::sleep_and_look(int control_fd, std::uint32_t us) noexcept {
   const timespec time{0, static_cast<long>(us) * 1000};
   ::ppoll(&control, 1, &time, nullptr);
   look_before_entry();
-  return ring_.enter_and_wait(kWorkMost, 0);
+  return ring_.enter();
 }
 
 landfall_errc Queue::wait(int control_fd, std::uint64_t timeout_ns, std::int32_t* ret_control) {
@@ -62,9 +62,9 @@ landfall_errc Queue::wait(int control_fd, std::uint64_t timeout_ns, std::int32_t
       const int gathered = ring_.enter_and_gather(kWorkMost, gather_us, timeout_ns);
       // The end of that time may find work that it does not do (io_cqring_wait, Linux 7.3).
       if (ring_.has_completion() || !ring_.kernel_wants_entry()) return gathered;
+      return ring_.enter();
     }
-    return more_waits_ || gather_us != 0 ? ring_.enter_and_wait(kWorkMost, 0)
-                                         : ring_.enter_and_wait(1, timeout_ns);
+    return more_waits_ ? ring_.enter_and_wait(kWorkMost, 0) : ring_.enter_and_wait(1, timeout_ns);
   });
   slept_ = true;
   if (control_armed_ && ring_.completion_waits(kControl)) *ret_control = 1;
