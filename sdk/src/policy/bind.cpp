@@ -16,47 +16,47 @@ namespace {
 
 // --- single values of nodes that have their form
 
-std::uint64_t integer_of(const Node& node) {
+std::uint64_t integer_of(const YamlNode& node) {
   return read_integer(node.text).value_or(0);
 }
-std::uint32_t small_of(const Node& node) {
+std::uint32_t small_of(const YamlNode& node) {
   return static_cast<std::uint32_t>(integer_of(node));
 }
-std::uint64_t size_of(const Node& node) {
-  return node.kind == Node::Kind::integer ? integer_of(node) : read_size(node.text).value_or(0);
+std::uint64_t size_of(const YamlNode& node) {
+  return node.kind == YamlNode::Kind::integer ? integer_of(node) : read_size(node.text).value_or(0);
 }
-std::vector<std::uint32_t> integers_of(const Node& node) {
+std::vector<std::uint32_t> integers_of(const YamlNode& node) {
   std::vector<std::uint32_t> values;
-  for (const Node& item : node.items) values.push_back(small_of(item));
+  for (const YamlNode& item : node.items) values.push_back(small_of(item));
   return values;
 }
-std::vector<std::string> words_of(const Node& node) {
+std::vector<std::string> words_of(const YamlNode& node) {
   std::vector<std::string> values;
-  for (const Node& item : node.items) values.push_back(item.text);
+  for (const YamlNode& item : node.items) values.push_back(item.text);
   return values;
 }
-std::string text_of(const Node& map, std::string_view key) {
-  const Node* node = map.find(key);
+std::string text_of(const YamlNode& map, std::string_view key) {
+  const YamlNode* node = map.find(key);
   return node == nullptr ? std::string{} : node->text;
 }
-std::optional<std::uint32_t> optional_of(const Node& map, std::string_view key) {
-  const Node* node = map.find(key);
+std::optional<std::uint32_t> optional_of(const YamlNode& map, std::string_view key) {
+  const YamlNode* node = map.find(key);
   return node == nullptr ? std::nullopt : std::optional{small_of(*node)};
 }
 
-CopyContract contract_of(const Node& node) {
+CopyContract contract_of(const YamlNode& node) {
   using Kind = CopyContract::Kind;
   CopyContract contract;
-  const bool is_word = node.kind == Node::Kind::string;
+  const bool is_word = node.kind == YamlNode::Kind::string;
   const std::string& kind = is_word ? node.text : node.keys.front().name;
   contract.kind = kind == "require_direct"  ? Kind::require_direct
                   : kind == "prefer_direct" ? Kind::prefer_direct
                                             : Kind::allow_copy;
   if (is_word) return contract;
-  const Node& limits = node.items.front();
-  if (const Node* share = limits.find("max_linear"))
+  const YamlNode& limits = node.items.front();
+  if (const YamlNode* share = limits.find("max_linear"))
     contract.max_linear_ppm = read_share(share->text).value_or(0);
-  if (const Node* share = limits.find("max_copied"))
+  if (const YamlNode* share = limits.find("max_copied"))
     contract.max_copied_ppm = read_share(share->text).value_or(0);
   return contract;
 }
@@ -65,22 +65,24 @@ class Binder {
  public:
   explicit Binder(Finder& finder) : finder_{finder} {}
 
-  Policy take(const Node& root) {
-    each(root, "memory", [&](const Node& node, const std::string& path, const std::string& name) {
-      memory(node, path, name);
-    });
+  Policy take(const YamlNode& root) {
+    each(root, "memory",
+         [&](const YamlNode& node, const std::string& path, const std::string& name) {
+           memory(node, path, name);
+         });
     each(root, "receivers",
-         [&](const Node& node, const std::string& path, const std::string& name) {
+         [&](const YamlNode& node, const std::string& path, const std::string& name) {
            receiver(node, path, name);
          });
-    each(root, "flows",
-         [&](const Node& node, const std::string& path, const std::string&) { flow(node, path); });
-    if (const Node* node = root.find("steering")) {
+    each(root, "flows", [&](const YamlNode& node, const std::string& path, const std::string&) {
+      flow(node, path);
+    });
+    if (const YamlNode* node = root.find("steering")) {
       if (text_of(*node, "rss") == "keep") policy_.steering.rss = Policy::Steering::Rss::keep;
       if (text_of(*node, "on_conflict") == "precede")
         policy_.steering.on_conflict = Policy::Steering::OnConflict::precede;
     }
-    each(root, "access", [&](const Node& node, const std::string& path, const std::string&) {
+    each(root, "access", [&](const YamlNode& node, const std::string& path, const std::string&) {
       access(node, path);
     });
     return std::move(policy_);
@@ -89,11 +91,11 @@ class Binder {
  private:
   /// Each entry of a map or list under `key`.
   template <class Call>
-  void each(const Node& root, std::string_view key, Call call) {
-    const Node* node = root.find(key);
+  void each(const YamlNode& root, std::string_view key, Call call) {
+    const YamlNode* node = root.find(key);
     if (node == nullptr) return;
     for (std::size_t i = 0; i < node->items.size(); ++i) {
-      const bool named = node->kind == Node::Kind::map;
+      const bool named = node->kind == YamlNode::Kind::map;
       const std::string name = named ? node->keys[i].name : std::string{};
       call(node->items[i],
            named ? path_of(std::string{key}, name)
@@ -102,13 +104,13 @@ class Binder {
     }
   }
 
-  void conflict(const Node& node, const std::string& path, std::string message,
+  void conflict(const YamlNode& node, const std::string& path, std::string message,
                 std::string hint = {}) {
     finder_.add(ReasonCode::policy_conflict, node.place, path, std::move(message), std::move(hint));
   }
 
   template <class Named>
-  bool refers(const Node& node, const std::string& path, const char* what,
+  bool refers(const YamlNode& node, const std::string& path, const char* what,
               const std::vector<Named>& all) {
     std::vector<std::string_view> names;
     for (const Named& one : all) {
@@ -122,8 +124,8 @@ class Binder {
     return false;
   }
 
-  std::uint64_t page_size(const Node& map, const std::string& path, const char* key) {
-    const Node* node = map.find(key);
+  std::uint64_t page_size(const YamlNode& map, const std::string& path, const char* key) {
+    const YamlNode* node = map.find(key);
     if (node == nullptr) return 0;
     const std::uint64_t bytes = size_of(*node);
     if (!std::has_single_bit(bytes) || bytes < 4096) {
@@ -133,7 +135,7 @@ class Binder {
     return bytes;
   }
 
-  void memory(const Node& node, const std::string& path, const std::string& name) {
+  void memory(const YamlNode& node, const std::string& path, const std::string& name) {
     Policy::Memory memory;
     memory.name = name;
     memory.source = text_of(node, "source");
@@ -151,7 +153,7 @@ class Binder {
     policy_.memories.push_back(std::move(memory));
   }
 
-  void receiver(const Node& node, const std::string& path, const std::string& name) {
+  void receiver(const YamlNode& node, const std::string& path, const std::string& name) {
     using HeaderSplit = Policy::Receiver::HeaderSplit;
     Policy::Receiver receiver;
     receiver.name = name;
@@ -159,11 +161,12 @@ class Binder {
     receiver.memory = text_of(node, "memory");
     refers(*node.find("memory"), path_of(path, "memory"), "memory", policy_.memories);
     queues(*node.find("queues"), path_of(path, "queues"), receiver);
-    if (const Node* list = node.find("transports")) receiver.transports = words_of(*list);
-    if (const Node* list = node.find("also")) receiver.also = words_of(*list);
-    if (const Node* placement = node.find("placement")) receiver.contract = contract_of(*placement);
+    if (const YamlNode* list = node.find("transports")) receiver.transports = words_of(*list);
+    if (const YamlNode* list = node.find("also")) receiver.also = words_of(*list);
+    if (const YamlNode* placement = node.find("placement"))
+      receiver.contract = contract_of(*placement);
     receiver.header_split_threshold_bytes = optional_of(node, "header_split_threshold");
-    if (const Node* split = node.find("header_split")) {
+    if (const YamlNode* split = node.find("header_split")) {
       receiver.header_split = split->text == "required" ? HeaderSplit::required
                               : split->text == "none"   ? HeaderSplit::none
                                                         : HeaderSplit::keep;
@@ -176,19 +179,19 @@ class Binder {
     }
     receiver.ring_entries = optional_of(node, "ring");
     receiver.rx_page_bytes = page_size(node, path, "rx_page_size");
-    if (const Node* cpus = node.find("cpus")) receiver.cpus = integers_of(*cpus);
+    if (const YamlNode* cpus = node.find("cpus")) receiver.cpus = integers_of(*cpus);
     receiver.numa_node = optional_of(node, "numa_node");
-    if (const Node* cpus = node.find("cpus"); cpus != nullptr && receiver.numa_node) {
+    if (const YamlNode* cpus = node.find("cpus"); cpus != nullptr && receiver.numa_node) {
       conflict(*cpus, path_of(path, "cpus"), "'cpus' and 'numa_node' say where to receive twice",
                "keep one of them");
     }
-    if (const Node* poll = node.find("busy_poll"))
+    if (const YamlNode* poll = node.find("busy_poll"))
       receiver.busy_poll = read_duration(poll->text).value_or(receiver.busy_poll);
     policy_.receivers.push_back(std::move(receiver));
   }
 
-  void queues(const Node& node, const std::string& path, Policy::Receiver& receiver) {
-    if (node.kind == Node::Kind::integer) {
+  void queues(const YamlNode& node, const std::string& path, Policy::Receiver& receiver) {
+    if (node.kind == YamlNode::Kind::integer) {
       receiver.queues = small_of(node);
       return;
     }
@@ -203,9 +206,9 @@ class Binder {
     }
   }
 
-  void flow(const Node& node, const std::string& path) {
+  void flow(const YamlNode& node, const std::string& path) {
     Policy::Flow flow;
-    const Node& match = *node.find("match");
+    const YamlNode& match = *node.find("match");
     const std::string match_path = path_of(path, "match");
     if (text_of(match, "proto") == "udp") flow.protocol = Policy::Flow::Protocol::udp;
     flow.source = prefix(match, match_path, "src_ip");
@@ -217,7 +220,7 @@ class Binder {
       conflict(match, match_path, "this matches every packet, the host's own too",
                "name an address or a port");
     }
-    const Node& to = *node.find("to");
+    const YamlNode& to = *node.find("to");
     flow.to = to.text;
     flow.queue = optional_of(node, "queue");
     if (refers(to, path_of(path, "to"), "receiver", policy_.receivers) && flow.queue)
@@ -236,9 +239,9 @@ class Binder {
     policy_.flows.push_back(std::move(flow));
   }
 
-  std::optional<Policy::Prefix> prefix(const Node& match, const std::string& path,
+  std::optional<Policy::Prefix> prefix(const YamlNode& match, const std::string& path,
                                        const char* key) {
-    const Node* node = match.find(key);
+    const YamlNode* node = match.find(key);
     if (node == nullptr) return std::nullopt;
     auto prefix = read_prefix(node->text);
     if (!prefix) return std::nullopt;
@@ -254,10 +257,11 @@ class Binder {
     return prefix;
   }
 
-  std::optional<Policy::Ports> ports(const Node& match, const std::string& path, const char* key) {
-    const Node* node = match.find(key);
+  std::optional<Policy::Ports> ports(const YamlNode& match, const std::string& path,
+                                     const char* key) {
+    const YamlNode* node = match.find(key);
     if (node == nullptr) return std::nullopt;
-    if (node->kind == Node::Kind::integer) {
+    if (node->kind == YamlNode::Kind::integer) {
       const auto port = static_cast<std::uint16_t>(integer_of(*node));
       return Policy::Ports{port, port};
     }
@@ -269,8 +273,8 @@ class Binder {
     return range;
   }
 
-  void families(const Node& match, const std::string& path, Policy::Flow& flow) {
-    const Node* family = match.find("family");
+  void families(const YamlNode& match, const std::string& path, Policy::Flow& flow) {
+    const YamlNode* family = match.find("family");
     flow.ipv4 = family == nullptr || family->text == "ipv4";
     flow.ipv6 = family == nullptr || family->text == "ipv6";
     for (const char* key : {"src_ip", "dst_ip"}) {
@@ -286,7 +290,7 @@ class Binder {
     }
   }
 
-  void pinned(const Node& node, const std::string& path, const Policy::Flow& flow) {
+  void pinned(const YamlNode& node, const std::string& path, const Policy::Flow& flow) {
     const Policy::Receiver& receiver = *policy_.find_receiver(flow.to);
     if (receiver.queue_ids.empty()) {
       conflict(node, path, "the receiver '" + flow.to + "' names no queues, only how many",
@@ -297,17 +301,18 @@ class Binder {
     }
   }
 
-  void access(const Node& node, const std::string& path) {
+  void access(const YamlNode& node, const std::string& path) {
     Policy::Access access;
     access.user = text_of(node, "user");
     access.group = text_of(node, "group");
-    const Node& receivers = *node.find("receivers");
+    const YamlNode& receivers = *node.find("receivers");
     access.receivers = words_of(receivers);
     for (std::size_t i = 0; i < receivers.items.size(); ++i) {
       refers(receivers.items[i], path_of(path, "receivers") + "[" + std::to_string(i) + "]",
              "receiver", policy_.receivers);
     }
-    if (const Node* memory = node.find("max_memory")) access.max_memory_bytes = size_of(*memory);
+    if (const YamlNode* memory = node.find("max_memory"))
+      access.max_memory_bytes = size_of(*memory);
     access.max_flows = optional_of(node, "max_flows");
     access.max_rules = optional_of(node, "max_rules");
     policy_.access.push_back(std::move(access));
@@ -320,7 +325,7 @@ class Binder {
 
 }  // namespace
 
-Policy bind(const Node& root, Finder& finder) {
+Policy bind(const YamlNode& root, Finder& finder) {
   return Binder{finder}.take(root);
 }
 

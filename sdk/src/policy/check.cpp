@@ -12,20 +12,20 @@ namespace {
 using Kind = Shape::Kind;
 
 /// Whether a value of this kind may be of this shape at all.
-bool takes(const Shape& shape, Node::Kind kind) {
+bool takes(const Shape& shape, YamlNode::Kind kind) {
   switch (shape.kind) {
     case Kind::integer:
-      return kind == Node::Kind::integer;
+      return kind == YamlNode::Kind::integer;
     case Kind::boolean:
-      return kind == Node::Kind::boolean;
+      return kind == YamlNode::Kind::boolean;
     case Kind::word:
     case Kind::text:
-      return kind == Node::Kind::string;
+      return kind == YamlNode::Kind::string;
     case Kind::list:
-      return kind == Node::Kind::list;
+      return kind == YamlNode::Kind::list;
     case Kind::map:
     case Kind::object:
-      return kind == Node::Kind::map;
+      return kind == YamlNode::Kind::map;
     case Kind::either:
       return std::ranges::any_of(shape.choices,
                                  [&](const Shape* choice) { return takes(*choice, kind); });
@@ -33,13 +33,13 @@ bool takes(const Shape& shape, Node::Kind kind) {
   return false;
 }
 
-std::string what_it_is(const Node& node) {
+std::string what_it_is(const YamlNode& node) {
   switch (node.kind) {
-    case Node::Kind::null:
+    case YamlNode::Kind::null:
       return "nothing";
-    case Node::Kind::list:
+    case YamlNode::Kind::list:
       return "a list";
-    case Node::Kind::map:
+    case YamlNode::Kind::map:
       return "keys and values";
     default:
       return quoted(node.text);
@@ -50,7 +50,7 @@ class Checker {
  public:
   explicit Checker(Finder& finder) : finder_{finder} {}
 
-  void value(const Node& node, const Shape& shape, const std::string& path) {
+  void value(const YamlNode& node, const Shape& shape, const std::string& path) {
     if (finder_.full()) return;
     if (shape.kind == Kind::either) {
       for (const Shape* choice : shape.choices) {
@@ -86,17 +86,18 @@ class Checker {
   }
 
  private:
-  void wrong(const Node& node, const Shape& shape, const std::string& path, std::string hint = {}) {
+  void wrong(const YamlNode& node, const Shape& shape, const std::string& path,
+             std::string hint = {}) {
     finder_.add(ReasonCode::policy_value, node.place, path,
                 what_it_is(node) + " is not " + std::string{shape.expected}, std::move(hint));
   }
 
-  void word(const Node& node, const Shape& shape, const std::string& path) {
+  void word(const YamlNode& node, const Shape& shape, const std::string& path) {
     if (std::ranges::find(shape.words, node.text) != shape.words.end()) return;
     wrong(node, shape, path, did_you_mean(detail::nearest(node.text, shape.words)));
   }
 
-  void list(const Node& node, const Shape& shape, const std::string& path) {
+  void list(const YamlNode& node, const Shape& shape, const std::string& path) {
     if (node.items.size() < shape.least || node.items.size() > shape.most) {
       finder_.add(ReasonCode::policy_value, node.place, path,
                   "a list of " + std::to_string(node.items.size()) + " is not " +
@@ -109,8 +110,9 @@ class Checker {
     // By what they mean, so that 16 and 0x10 are the same.
     std::vector<std::pair<std::string, std::size_t>> seen;
     for (std::size_t i = 0; i < checked; ++i) {
-      const Node& item = node.items[i];
-      const auto number = item.kind == Node::Kind::integer ? read_integer(item.text) : std::nullopt;
+      const YamlNode& item = node.items[i];
+      const auto number =
+          item.kind == YamlNode::Kind::integer ? read_integer(item.text) : std::nullopt;
       seen.emplace_back(number ? std::to_string(*number) : item.text, i);
     }
     std::ranges::sort(seen);
@@ -123,14 +125,14 @@ class Checker {
     }
   }
 
-  void map(const Node& node, const Shape& shape, const std::string& path) {
+  void map(const YamlNode& node, const Shape& shape, const std::string& path) {
     if (node.items.size() < shape.least || node.items.size() > shape.most) {
       finder_.add(ReasonCode::policy_value, node.place, path,
                   std::to_string(node.items.size()) + " entries; there may be from " +
                       std::to_string(shape.least) + " to " + std::to_string(shape.most));
     }
     for (std::size_t i = 0; i < std::min<std::size_t>(node.items.size(), shape.most); ++i) {
-      const Node::Key& key = node.keys[i];
+      const YamlNode::Key& key = node.keys[i];
       const std::string below = path_of(path, key.name);
       if (!shape.key->fits(key.name)) {
         finder_.add(ReasonCode::policy_value, key.place, below,
@@ -140,11 +142,11 @@ class Checker {
     }
   }
 
-  void object(const Node& node, const Shape& shape, const std::string& path) {
+  void object(const YamlNode& node, const Shape& shape, const std::string& path) {
     std::vector<std::string_view> names;
     for (const Field& field : shape.fields) names.push_back(field.name);
     for (std::size_t i = 0; i < node.items.size(); ++i) {
-      const Node::Key& key = node.keys[i];
+      const YamlNode::Key& key = node.keys[i];
       const auto field = std::ranges::find(shape.fields, key.name, &Field::name);
       if (field != shape.fields.end()) {
         value(node.items[i], *field->shape, path_of(path, key.name));
@@ -166,7 +168,7 @@ class Checker {
       missing(node, path, "exactly one of " + joined(shape.one_of, " and ") + " belongs here", "");
   }
 
-  void missing(const Node& node, const std::string& path, std::string message,
+  void missing(const YamlNode& node, const std::string& path, std::string message,
                std::string_view text) {
     finder_.add(ReasonCode::policy_key_missing, node.place, path, std::move(message),
                 std::string{text});
@@ -191,7 +193,7 @@ std::string path_of(const std::string& parent, std::string_view key) {
   return parent.empty() ? std::string{key} : parent + "." + std::string{key};
 }
 
-void check(const Node& node, const Shape& shape, std::string path, Finder& finder) {
+void check(const YamlNode& node, const Shape& shape, const std::string& path, Finder& finder) {
   Checker{finder}.value(node, shape, path);
 }
 

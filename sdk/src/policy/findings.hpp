@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "landfall/policy/finding.hpp"
-#include "policy/node.hpp"
+#include "policy/yaml_node.hpp"
 
 namespace landfall::policy {
 

@@ -20,26 +20,26 @@ std::string one_of(Random& random, const std::array<const char*, kSize>& texts) 
   return texts[below(random, kSize)];
 }
 
-Node scalar(std::string text) {
-  Node node;
+YamlNode scalar(std::string text) {
+  YamlNode node;
   node.kind = kind_of_plain(text);
   node.text = std::move(text);
   return node;
 }
-Node number(std::uint64_t value) {
+YamlNode number(std::uint64_t value) {
   return scalar(std::to_string(value));
 }
-Node collection(Node::Kind kind) {
-  Node node;
+YamlNode collection(YamlNode::Kind kind) {
+  YamlNode node;
   node.kind = kind;
   return node;
 }
-void put(Node& map, std::string key, Node value) {
+void put(YamlNode& map, std::string key, YamlNode value) {
   map.keys.push_back({std::move(key), {}});
   map.items.push_back(std::move(value));
 }
-Node list_of(std::vector<std::string> texts) {
-  Node list = collection(Node::Kind::list);
+YamlNode list_of(std::vector<std::string> texts) {
+  YamlNode list = collection(YamlNode::Kind::list);
   for (std::string& text : texts) list.items.push_back(scalar(std::move(text)));
   return list;
 }
@@ -54,8 +54,8 @@ constexpr std::array kV6{"2001:db8::7", "2001:db8::/32", "::1", "1:2:3:4:5:6:7:8
 constexpr std::array kDurations{"50us", "2ms", "1s"};
 constexpr std::array kInterfaces{"eth0", "enp65s0f0np0", "mlx5.100", "lo"};
 
-Node memory(Random& random) {
-  Node map = collection(Node::Kind::map);
+YamlNode memory(Random& random) {
+  YamlNode map = collection(YamlNode::Kind::map);
   put(map, "source", scalar(one_of(random, kSources)));
   const bool pages = maybe(random);
   put(map, "size", scalar(pages ? "4GiB" : one_of(random, kSizes)));
@@ -67,11 +67,11 @@ Node memory(Random& random) {
   return map;
 }
 
-Node placement(Random& random) {
+YamlNode placement(Random& random) {
   constexpr std::array kWords{"require_direct", "prefer_direct", "allow_copy"};
   if (maybe(random)) return scalar(one_of(random, kWords));
   const bool require = maybe(random);
-  Node limits = collection(Node::Kind::map), map = collection(Node::Kind::map);
+  YamlNode limits = collection(YamlNode::Kind::map), map = collection(YamlNode::Kind::map);
   if (maybe(random))
     put(limits, require ? "max_linear" : "max_copied", scalar(one_of(random, kShares)));
   put(map, require ? "require_direct" : "prefer_direct", std::move(limits));
@@ -79,8 +79,8 @@ Node placement(Random& random) {
 }
 
 /// Its queues begin at `first_queue`, so that no two receivers share one.
-Node receiver(Random& random, std::uint64_t memories, std::uint64_t first_queue) {
-  Node map = collection(Node::Kind::map);
+YamlNode receiver(Random& random, std::uint64_t memories, std::uint64_t first_queue) {
+  YamlNode map = collection(YamlNode::Kind::map);
   put(map, "interface", scalar(one_of(random, kInterfaces)));
   const std::uint64_t queues = 1 + below(random, 8);
   if (maybe(random)) {
@@ -110,8 +110,8 @@ Node receiver(Random& random, std::uint64_t memories, std::uint64_t first_queue)
 }
 
 /// No two of them match the same: each has a source port of its own.
-Node flow(Random& random, std::uint64_t receivers, std::uint64_t index) {
-  Node match = collection(Node::Kind::map), map = collection(Node::Kind::map);
+YamlNode flow(Random& random, std::uint64_t receivers, std::uint64_t index) {
+  YamlNode match = collection(YamlNode::Kind::map), map = collection(YamlNode::Kind::map);
   const bool v6 = maybe(random);
   if (maybe(random)) put(match, "proto", scalar(maybe(random) ? "tcp" : "udp"));
   if (maybe(random)) put(match, "family", scalar(v6 ? "ipv6" : "ipv4"));
@@ -125,7 +125,7 @@ Node flow(Random& random, std::uint64_t receivers, std::uint64_t index) {
 }
 
 /// A value that is right hardly anywhere, or on the edge.
-Node odd_value(Random& random) {
+YamlNode odd_value(Random& random) {
   constexpr std::array kTexts{"0",
                               "1",
                               "2",
@@ -201,27 +201,27 @@ Node odd_value(Random& random) {
                               "linux,cma"};
   switch (below(random, 8)) {
     case 0:
-      return collection(Node::Kind::list);
+      return collection(YamlNode::Kind::list);
     case 1:
-      return collection(Node::Kind::map);
+      return collection(YamlNode::Kind::map);
     case 2:
       return list_of({"1", "1"});
     case 3:
       return list_of({"ingest", "2"});
     default: {
-      Node node = scalar(one_of(random, kTexts));
-      if (below(random, 6) == 0) node.kind = Node::Kind::string;  // in quotes
+      YamlNode node = scalar(one_of(random, kTexts));
+      if (below(random, 6) == 0) node.kind = YamlNode::Kind::string;  // in quotes
       return node;
     }
   }
 }
 
-void all_of(Node& node, std::vector<Node*>& all) {
+void all_of(YamlNode& node, std::vector<YamlNode*>& all) {
   all.push_back(&node);
-  for (Node& item : node.items) all_of(item, all);
+  for (YamlNode& item : node.items) all_of(item, all);
 }
 
-bool is_plain(const Node& node) {
+bool is_plain(const YamlNode& node) {
   const auto safe = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
            c == '_' || c == '/' || c == '%' || c == '+' || c == '-';
@@ -229,18 +229,18 @@ bool is_plain(const Node& node) {
   return node.kind == kind_of_plain(node.text) && !node.text.empty() && node.text[0] != '%' &&
          (node.text[0] != '-' || node.text.size() > 1) && std::ranges::all_of(node.text, safe);
 }
-std::string text_of(const Node& node) {
-  if (node.kind == Node::Kind::null) return "null";
+std::string text_of(const YamlNode& node) {
+  if (node.kind == YamlNode::Kind::null) return "null";
   return is_plain(node) ? node.text : "'" + node.text + "'";
 }
 
-void print(const Node& node, Random& random, bool flow_style, std::size_t indent,
+void print(const YamlNode& node, Random& random, bool flow_style, std::size_t indent,
            std::string& yaml) {
   if (node.is_scalar()) {
     yaml += " " + text_of(node) + (flow_style ? "" : "\n");
     return;
   }
-  const bool map = node.kind == Node::Kind::map;
+  const bool map = node.kind == YamlNode::Kind::map;
   const bool ends = !flow_style;  // the line, where a block holds it
   flow_style = flow_style || node.items.empty() || below(random, 4) == 0;
   yaml += flow_style ? (map ? " {" : " [") : "\n";
@@ -255,9 +255,10 @@ void print(const Node& node, Random& random, bool flow_style, std::size_t indent
 
 }  // namespace
 
-Node valid_policy(Random& random) {
-  Node root = collection(Node::Kind::map), memories = root, receivers = root, steering = root;
-  Node flows = collection(Node::Kind::list), access = flows;
+YamlNode valid_policy(Random& random) {
+  YamlNode root = collection(YamlNode::Kind::map), memories = root, receivers = root,
+           steering = root;
+  YamlNode flows = collection(YamlNode::Kind::list), access = flows;
   const std::uint64_t memory_count = 1 + below(random, 3), receiver_count = 1 + below(random, 4);
   for (std::uint64_t i = 0; i < memory_count; ++i)
     put(memories, "m" + std::to_string(i), memory(random));
@@ -268,7 +269,7 @@ Node valid_policy(Random& random) {
   if (maybe(random)) put(steering, "rss", scalar(maybe(random) ? "exclude" : "keep"));
   if (maybe(random)) put(steering, "on_conflict", scalar(maybe(random) ? "refuse" : "precede"));
   for (std::uint64_t i = 0; i < below(random, 3); ++i) {
-    Node entry = collection(Node::Kind::map);
+    YamlNode entry = collection(YamlNode::Kind::map);
     put(entry, maybe(random) ? "user" : "group", scalar("ingest"));
     put(entry, "receivers", list_of({"r0"}));
     if (maybe(random)) put(entry, "max_memory", scalar(one_of(random, kSizes)));
@@ -285,17 +286,17 @@ Node valid_policy(Random& random) {
   return root;
 }
 
-void mutate(Node& root, Random& random) {
-  std::vector<Node*> all;
+void mutate(YamlNode& root, Random& random) {
+  std::vector<YamlNode*> all;
   all_of(root, all);
-  Node& node = *all[below(random, all.size())];
+  YamlNode& node = *all[below(random, all.size())];
   const std::uint64_t how = below(random, 5);
   if (node.items.empty() || how == 0) {
     node = odd_value(random);
     return;
   }
   const std::size_t at = below(random, node.items.size());
-  const bool map = node.kind == Node::Kind::map;
+  const bool map = node.kind == YamlNode::Kind::map;
   if (how == 1) {
     node.items.erase(node.items.begin() + static_cast<std::ptrdiff_t>(at));
     if (map) node.keys.erase(node.keys.begin() + static_cast<std::ptrdiff_t>(at));
@@ -308,7 +309,7 @@ void mutate(Node& root, Random& random) {
   }
 }
 
-std::string yaml_of(const Node& root, Random& random) {
+std::string yaml_of(const YamlNode& root, Random& random) {
   std::string yaml;
   print(root, random, false, 0, yaml);
   return yaml;

@@ -30,14 +30,14 @@ class TreeBuilder : public YAML::EventHandler {
  public:
   explicit TreeBuilder(Finder& finder) : finder_{finder} {}
 
-  Node take_root() { return std::move(root_); }
+  YamlNode take_root() { return std::move(root_); }
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     check(mark, "", anchor);
-    add({Node::Kind::null, place_of(mark), {}, {}, {}});
+    add({YamlNode::Kind::null, place_of(mark), {}, {}, {}});
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
     stop(place_of(mark), "an alias (*name)", "write the value out");
@@ -45,31 +45,31 @@ class TreeBuilder : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     check(mark, tag, anchor);
-    Node node{
-        tag == "!" ? Node::Kind::string : kind_of_plain(value), place_of(mark), value, {}, {}};
+    YamlNode node{
+        tag == "!" ? YamlNode::Kind::string : kind_of_plain(value), place_of(mark), value, {}, {}};
     check_spelling(node);
     add(std::move(node));
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {
     check(mark, tag, anchor);
-    open({Node::Kind::list, place_of(mark), {}, {}, {}});
+    open({YamlNode::Kind::list, place_of(mark), {}, {}, {}});
   }
   void OnSequenceEnd() override { close(); }
   void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                   YAML::EmitterStyle::value) override {
     check(mark, tag, anchor);
-    open({Node::Kind::map, place_of(mark), {}, {}, {}});
+    open({YamlNode::Kind::map, place_of(mark), {}, {}, {}});
   }
   void OnMapEnd() override { close(); }
 
  private:
   /// A list or map that is not complete, and of a map the key whose value is next.
   struct Open {
-    Node node;
+    YamlNode node;
     bool has_key = false;
     bool twice = false;  // the key stood before: its value is dropped
-    Node::Key key;
+    YamlNode::Key key;
     std::set<std::string> names;  // of all keys
   };
 
@@ -89,28 +89,28 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   // Of what readers of YAML take for different things, one way to write each is taken.
-  void check_spelling(const Node& node) {
+  void check_spelling(const YamlNode& node) {
     std::string_view text = node.text;
-    if (node.kind == Node::Kind::boolean && text != "true" && text != "false")
+    if (node.kind == YamlNode::Kind::boolean && text != "true" && text != "false")
       misspelt(node, "a boolean is true or false, in small letters");
-    if (node.kind != Node::Kind::integer) return;
+    if (node.kind != YamlNode::Kind::integer) return;
     if (text.starts_with('-')) text.remove_prefix(1);
     const bool decimal = text.size() < 2 || text[0] != '0';
     if ((!decimal && !node.text.starts_with("0x")) || text.starts_with('+'))
       misspelt(node, "an integer is decimal without a leading zero, or 0x and hexadecimal digits");
   }
-  void misspelt(const Node& node, const char* hint) {
+  void misspelt(const YamlNode& node, const char* hint) {
     finder_.add(ReasonCode::policy_value, node.place, "",
                 quoted(node.text) + " means different things to different readers", hint);
   }
 
-  void add(Node node) {
+  void add(YamlNode node) {
     if (open_.empty()) {
       root_ = std::move(node);
       return;
     }
     Open& parent = open_.back();
-    if (parent.node.kind == Node::Kind::list) {
+    if (parent.node.kind == YamlNode::Kind::list) {
       parent.node.items.push_back(std::move(node));
     } else if (!parent.has_key) {
       take_key(parent, std::move(node));
@@ -122,7 +122,7 @@ class TreeBuilder : public YAML::EventHandler {
     }
   }
 
-  void take_key(Open& map, Node node) {
+  void take_key(Open& map, YamlNode node) {
     if (!node.is_scalar()) stop(node.place, "a list or map as a key", "keys are words");
     if (node.text == "<<") stop(node.place, "a merge key (<<)", "write the values out");
     map.has_key = true;
@@ -135,20 +135,20 @@ class TreeBuilder : public YAML::EventHandler {
     map.key = {std::move(node.text), node.place};
   }
 
-  void open(Node node) {
+  void open(YamlNode node) {
     if (open_.size() >= kPolicyDepthMax)
       stop(node.place, "more than " + std::to_string(kPolicyDepthMax) + " levels of nesting", "");
     open_.push_back({std::move(node), false, false, {}, {}});
   }
   void close() {
-    Node node = std::move(open_.back().node);
+    YamlNode node = std::move(open_.back().node);
     open_.pop_back();
     add(std::move(node));
   }
 
   Finder& finder_;
   std::vector<Open> open_;
-  Node root_;
+  YamlNode root_;
   std::size_t nodes_ = 0;
 };
 
@@ -171,7 +171,7 @@ bool reads_yaml() noexcept {
   return true;
 }
 
-std::optional<Node> read_yaml(std::string_view text, Finder& finder) {
+std::optional<YamlNode> read_yaml(std::string_view text, Finder& finder) {
   if (!check_text(text, finder)) return std::nullopt;
   TreeBuilder builder{finder};
   try {

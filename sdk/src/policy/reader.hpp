@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "policy/findings.hpp"
-#include "policy/node.hpp"
+#include "policy/yaml_node.hpp"
 
 namespace landfall::policy {
 
@@ -12,7 +12,7 @@ namespace landfall::policy {
 /// nodes are bounded; anchors, aliases, tags, merge keys, keys that stand twice and further
 /// documents are refused. nullopt: `finder` has why. With findings and a tree, the tree lacks what
 /// they name.
-std::optional<Node> read_yaml(std::string_view text, Finder& finder);
+std::optional<YamlNode> read_yaml(std::string_view text, Finder& finder);
 
 /// The text as YAML may be at all: short enough, UTF-8, no control characters. False: a finding.
 bool check_text(std::string_view text, Finder& finder);
@@ -21,6 +21,6 @@ bool check_text(std::string_view text, Finder& finder);
 bool reads_yaml() noexcept;
 
 /// What YAML 1.2 takes a scalar without quotes for.
-Node::Kind kind_of_plain(std::string_view text) noexcept;
+YamlNode::Kind kind_of_plain(std::string_view text) noexcept;
 
 }  // namespace landfall::policy

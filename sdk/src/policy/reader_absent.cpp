@@ -8,7 +8,7 @@ bool reads_yaml() noexcept {
   return false;
 }
 
-std::optional<Node> read_yaml(std::string_view, Finder&) {
+std::optional<YamlNode> read_yaml(std::string_view, Finder&) {
   return std::nullopt;
 }
 

@@ -12,7 +12,7 @@ namespace landfall::policy {
 namespace {
 
 struct Read {
-  std::optional<Node> root;
+  std::optional<YamlNode> root;
   PolicyFindings findings;
 };
 Read read(std::string_view text) {
@@ -42,15 +42,15 @@ TEST(PolicyReader, KeepsPlacesAndKinds) {
   const Read result = read("version: 1\nlist:\n  - 'true'\n  - true\n  - {a: 0x10, b: }\n");
   ASSERT_TRUE(result.root);
   EXPECT_TRUE(result.findings.empty());
-  const Node* list = result.root->find("list");
+  const YamlNode* list = result.root->find("list");
   ASSERT_NE(list, nullptr);
   ASSERT_EQ(list->items.size(), 3u);
-  EXPECT_EQ(list->items[0].kind, Node::Kind::string);
-  EXPECT_EQ(list->items[1].kind, Node::Kind::boolean);
+  EXPECT_EQ(list->items[0].kind, YamlNode::Kind::string);
+  EXPECT_EQ(list->items[1].kind, YamlNode::Kind::boolean);
   EXPECT_EQ(list->items[1].place.line, 3u);
   EXPECT_EQ(list->items[1].place.column, 4u);
   EXPECT_EQ(list->items[2].find("a")->text, "0x10");
-  EXPECT_EQ(list->items[2].find("b")->kind, Node::Kind::null);
+  EXPECT_EQ(list->items[2].find("b")->kind, YamlNode::Kind::null);
   EXPECT_EQ(list->items[2].keys[1].place.column, 14u);
 }
 

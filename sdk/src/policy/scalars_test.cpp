@@ -67,7 +67,7 @@ TEST(PolicyScalars, ReadPrefixes) {
 
 // Goal: a scalar without quotes is what YAML 1.2 takes it for, as editors do.
 TEST(PolicyScalars, HaveTheKindsOfYaml12) {
-  using Kind = Node::Kind;
+  using Kind = YamlNode::Kind;
   for (const char* text : {"", "~", "null"}) EXPECT_EQ(kind_of_plain(text), Kind::null) << text;
   for (const char* text : {"true", "FALSE"}) EXPECT_EQ(kind_of_plain(text), Kind::boolean) << text;
   for (const char* text : {"0", "-7", "+7", "010", "0x1f", "0o17"})

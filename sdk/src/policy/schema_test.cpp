@@ -28,22 +28,22 @@ constexpr int kPolicies = 1000;
 #endif
 
 /// As an editor sees it: YAML 1.2 as JSON.
-json json_of(const Node& node) {
+json json_of(const YamlNode& node) {
   switch (node.kind) {
-    case Node::Kind::null:
+    case YamlNode::Kind::null:
       return nullptr;
-    case Node::Kind::string:
+    case YamlNode::Kind::string:
       return node.text;
-    case Node::Kind::boolean:
-    case Node::Kind::integer:
-    case Node::Kind::number:
+    case YamlNode::Kind::boolean:
+    case YamlNode::Kind::integer:
+    case YamlNode::Kind::number:
       return json::parse(node.text);
-    case Node::Kind::list: {
+    case YamlNode::Kind::list: {
       json list = json::array();
-      for (const Node& item : node.items) list.push_back(json_of(item));
+      for (const YamlNode& item : node.items) list.push_back(json_of(item));
       return list;
     }
-    case Node::Kind::map: {
+    case YamlNode::Kind::map: {
       json map = json::object();
       for (std::size_t i = 0; i < node.items.size(); ++i)
         map[node.keys[i].name] = json_of(node.items[i]);
@@ -60,7 +60,7 @@ class PolicySchema : public ::testing::Test {
     valijson::SchemaParser parser;
     parser.populateSchema(valijson::adapters::NlohmannJsonAdapter{document}, schema_);
   }
-  bool takes(const Node& node) {
+  bool takes(const YamlNode& node) {
     const json document = json_of(node);
     valijson::Validator validator;
     return validator.validate(schema_, valijson::adapters::NlohmannJsonAdapter{document}, nullptr);
@@ -71,7 +71,7 @@ class PolicySchema : public ::testing::Test {
 };
 
 /// Whether the check finds nothing, and the first finding if it does.
-std::pair<bool, std::string> form(const Node& node) {
+std::pair<bool, std::string> form(const YamlNode& node) {
   PolicyFindings findings;
   Finder finder{"", findings};
   check(node, policy_shape(), "", finder);
@@ -82,7 +82,7 @@ std::pair<bool, std::string> form(const Node& node) {
 TEST_F(PolicySchema, TakesValidPolicies) {
   test::Random random{1};
   for (int i = 0; i < kPolicies; ++i) {
-    const Node policy = test::valid_policy(random);
+    const YamlNode policy = test::valid_policy(random);
     const std::string yaml = test::yaml_of(policy, random);
     PolicyFindings findings;
     const auto parsed = Policy::parse(yaml, findings);
@@ -98,7 +98,7 @@ TEST_F(PolicySchema, SaysTheSameOfMutants) {
   int refused = 0;
   for (int i = 0; refused < kPolicies; ++i) {
     ASSERT_LT(i, 10 * kPolicies) << "only " << refused << " mutants are refused";
-    Node policy = test::valid_policy(random);
+    YamlNode policy = test::valid_policy(random);
     for (std::uint64_t n = 1 + random() % 2; n > 0; --n) test::mutate(policy, random);
     const auto [good, why] = form(policy);
     const std::string yaml = test::yaml_of(policy, random);

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "policy/findings.hpp"
-#include "policy/node.hpp"
+#include "policy/yaml_node.hpp"
 
 namespace landfall::policy {
 
@@ -39,7 +39,7 @@ struct Shape {
 const Shape& policy_shape() noexcept;
 
 /// Finds all in `node` that has not this form; `path` is that of the node.
-void check(const Node& node, const Shape& shape, std::string path, Finder& finder);
+void check(const YamlNode& node, const Shape& shape, const std::string& path, Finder& finder);
 
 /// `root` as a JSON Schema of draft 7.
 std::string json_schema(const Shape& root, std::string_view title);

@@ -60,18 +60,18 @@ bool is_number(std::string_view text) {
 
 }  // namespace
 
-Node::Kind kind_of_plain(std::string_view text) noexcept {
+YamlNode::Kind kind_of_plain(std::string_view text) noexcept {
   if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL")
-    return Node::Kind::null;
+    return YamlNode::Kind::null;
   for (const char* word : {"true", "True", "TRUE", "false", "False", "FALSE"}) {
-    if (text == word) return Node::Kind::boolean;
+    if (text == word) return YamlNode::Kind::boolean;
   }
   std::string_view digits = text;
   if (digits.starts_with('-') || digits.starts_with('+')) digits.remove_prefix(1);
-  if (all(digits, is_digit)) return Node::Kind::integer;
-  if (text.starts_with("0x") && all(text.substr(2), is_hex)) return Node::Kind::integer;
-  if (text.starts_with("0o") && all(text.substr(2), is_octal)) return Node::Kind::integer;
-  return is_number(text) ? Node::Kind::number : Node::Kind::string;
+  if (all(digits, is_digit)) return YamlNode::Kind::integer;
+  if (text.starts_with("0x") && all(text.substr(2), is_hex)) return YamlNode::Kind::integer;
+  if (text.starts_with("0o") && all(text.substr(2), is_octal)) return YamlNode::Kind::integer;
+  return is_number(text) ? YamlNode::Kind::number : YamlNode::Kind::string;
 }
 
 bool check_text(std::string_view text, Finder& finder) {

@@ -16,7 +16,7 @@ struct Place {
 
 /// Owner: its parent; a value. Of `items`, a list has one for each entry; a map has one for each
 /// key, whose name stands in `keys` at the same index.
-struct Node {
+struct YamlNode {
   // What JSON and YAML 1.2 (core schema) make of a scalar, so that an editor and landfall agree.
   enum class Kind : std::uint8_t { null, boolean, integer, number, string, list, map };
   struct Key {
@@ -27,11 +27,11 @@ struct Node {
   Place place;
   std::string text;  // of scalars
   std::vector<Key> keys;
-  std::vector<Node> items;
+  std::vector<YamlNode> items;
 
   bool is_scalar() const noexcept { return kind < Kind::list; }
   /// The value under a key of a map; nullptr: none.
-  const Node* find(std::string_view key) const noexcept {
+  const YamlNode* find(std::string_view key) const noexcept {
     for (std::size_t i = 0; i < keys.size(); ++i) {
       if (keys[i].name == key) return &items[i];
     }
