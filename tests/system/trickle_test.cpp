@@ -14,7 +14,11 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kFlows = 1000;
 constexpr std::uint64_t kSlot = 16 * 1024;
 constexpr std::uint64_t kRegionBytes = 64u << 20;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)  // every byte is compared
+constexpr std::uint64_t kBulkBytes = 48u << 20;
+#else
 constexpr std::uint64_t kBulkBytes = 192u << 20;
+#endif
 constexpr std::uint64_t kBulkSeed = 1u << 20;
 constexpr int kRounds = 8;  // bytes per trickling flow
 constexpr int kPairs = 3;
