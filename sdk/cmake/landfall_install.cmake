@@ -35,9 +35,6 @@ file(GLOB landfall_policies CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/config/*.yam
 if(TARGET landfall_cli)
   install(FILES ${landfall_policies} ${PROJECT_SOURCE_DIR}/config/policy.schema.json
     DESTINATION ${CMAKE_INSTALL_DATADIR}/landfall/config COMPONENT tools)
-endif()
-
-if(TARGET landfall_cli)
   set(landfall_components runtime dev tools)
 else()
   set(landfall_components runtime dev)

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where bytes lie, and how that is known. What the NIC left in packet heads or in ordinary pages
-//   - the kernel copies into an area of host memory, while it has a page for it. It counts that,
-//   but
-//     not what it copies out of heads, and marks none; so some of what waits is looked at.
-//   - cannot go into a dma-buf: the receive ends (ENOMEM), recv(2) takes such bytes into the spill,
-//     and the flow is asked for again. So there each byte's placement is known. The same where the
-//     NIC has all pages of an area.
+// goes two ways. Into an area of host memory the kernel copies it, while it has a page for it; it
+// counts that, but not what it copies out of heads, and marks none: so some of what waits is looked
+// at. Into a dma-buf it cannot: the receive ends (ENOMEM), recv(2) takes such bytes into the spill,
+// and the flow is asked for again, so that each byte's placement is known. The same where the NIC
+// has all pages of an area.
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
