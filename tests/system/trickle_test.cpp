@@ -14,14 +14,18 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kFlows = 1000;
 constexpr std::uint64_t kSlot = 16 * 1024;
 constexpr std::uint64_t kRegionBytes = 64u << 20;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)  // every byte is compared
+// Under a sanitizer the comparison of every byte is what takes the time, and its races are what is
+// looked for: fewer bytes, and no verdict on speed.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kTimed = false;
 constexpr std::uint64_t kBulkBytes = 48u << 20;
 #else
+constexpr bool kTimed = true;
 constexpr std::uint64_t kBulkBytes = 192u << 20;
 #endif
 constexpr std::uint64_t kBulkSeed = 1u << 20;
 constexpr int kRounds = 8;  // bytes per trickling flow
-constexpr int kPairs = 3;
+constexpr int kPairs = kTimed ? 3 : 1;
 
 class Trickle : public testing::TestWithParam<Way> {
  protected:
@@ -107,7 +111,9 @@ TEST_P(Trickle, DoesNotStarveABulkFlow) {
               static_cast<double>(kBulkBytes) / without / 1e9,
               static_cast<double>(kBulkBytes) / with / 1e9, kFlows,
               static_cast<double>(rig->receiver().held_bytes()) / (1 << 20));
-  EXPECT_LE(with, 2 * without) << "the tricklers starve the bulk flow";
+  if (kTimed) {
+    EXPECT_LE(with, 2 * without) << "the tricklers starve the bulk flow";
+  }
 
   for (auto& [id, stream] : collector.streams()) {
     for (const Buffer& buffer : stream.held) EXPECT_TRUE(unchanged(buffer, stream.seed));
