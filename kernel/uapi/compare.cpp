@@ -58,6 +58,8 @@ SAME(ethtool::kFeaturesGet, ETHTOOL_MSG_FEATURES_GET);
 SAME(ethtool::kFeaturesSet, ETHTOOL_MSG_FEATURES_SET);
 SAME(ethtool::kRingsGet, ETHTOOL_MSG_RINGS_GET);
 SAME(ethtool::kRingsSet, ETHTOOL_MSG_RINGS_SET);
+SAME(ethtool::kChannelsSet, ETHTOOL_MSG_CHANNELS_SET);
+SAME(ethtool::kBitsetBit, ETHTOOL_A_BITSET_BITS_BIT);
 SAME(ethtool::kChannelsGet, ETHTOOL_MSG_CHANNELS_GET);
 SAME(ethtool::kRssGet, ETHTOOL_MSG_RSS_GET);
 SAME(ethtool::kHeaderDevIndex, ETHTOOL_A_HEADER_DEV_INDEX);

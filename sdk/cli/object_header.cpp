@@ -5,7 +5,7 @@
 #include <cstring>
 #include <utility>
 
-#include "crc32c.hpp"
+#include "base/crc32c.hpp"
 
 namespace landfall::cli {
 namespace {
@@ -40,7 +40,7 @@ RecordHeadBytes record(RecordType type, std::uint32_t length, std::uint64_t a, s
   put(&head[8], a);
   put(&head[16], b);
   put(&head[24], body_crc);
-  put(&head[28], crc32c(std::span{head}.first(28)));
+  put(&head[28], detail::crc32c(std::span{head}.first(28)));
   return head;
 }
 
@@ -72,14 +72,14 @@ StreamHeadBytes encode(const StreamHead& head) noexcept {
   put(&out[24], head.stream_index);
   put(&out[28], head.stream_count);
   put(&out[32], head.total_bytes);
-  put(&out[44], crc32c(std::span{out}.first(44)));
+  put(&out[44], detail::crc32c(std::span{out}.first(44)));
   return out;
 }
 
 RecordHeadBytes encode(const ObjectHead& head) noexcept {
   const std::uint64_t b = head.mode | static_cast<std::uint64_t>(head.kind) << 32;
   return record(kObject, static_cast<std::uint32_t>(head.name.size()), head.size_bytes, b,
-                crc32c(bytes_of(head.name)));
+                detail::crc32c(bytes_of(head.name)));
 }
 RecordHeadBytes encode_chunk(std::uint64_t offset, std::uint32_t length,
                              std::uint32_t data_crc) noexcept {
@@ -172,7 +172,7 @@ Result<void> StreamParser::take_stream_head() {
   if (get<std::uint16_t>(at + 8) != kStreamVersion)
     return malformed("version " + std::to_string(get<std::uint16_t>(at + 8)) +
                      " of the object stream is not known here");
-  if (get<std::uint32_t>(at + 44) != crc32c(std::span{held_}.first(44)))
+  if (get<std::uint32_t>(at + 44) != detail::crc32c(std::span{held_}.first(44)))
     return Error{Errc::invalid_argument, kOp, ReasonCode::stream_checksum};
   if (get<std::uint16_t>(at + 10) != kStreamHeadBytes || get<std::uint32_t>(at + 12) != 0 ||
       get<std::uint32_t>(at + 40) != 0)
@@ -191,7 +191,7 @@ Result<void> StreamParser::take_stream_head() {
 
 Result<void> StreamParser::take_record_head() {
   const std::byte* at = held_.data();
-  if (get<std::uint32_t>(at + 28) != crc32c(std::span{held_}.first(28)))
+  if (get<std::uint32_t>(at + 28) != detail::crc32c(std::span{held_}.first(28)))
     return Error{Errc::invalid_argument, kOp, ReasonCode::stream_checksum};
   const auto type = std::to_integer<std::uint8_t>(at[0]);
   const auto length = get<std::uint32_t>(at + 4);
@@ -252,7 +252,7 @@ Result<void> StreamParser::take_record_head() {
 
 Result<void> StreamParser::take_name() {
   const auto bytes = std::span{held_}.first(name_bytes_);
-  if (crc32c(bytes) != name_crc_)
+  if (detail::crc32c(bytes) != name_crc_)
     return Error{Errc::invalid_argument, kOp, ReasonCode::stream_checksum};
   object_.name.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (!name_is_safe(object_.name))
@@ -267,7 +267,7 @@ Result<void> StreamParser::take_name() {
 Result<void> StreamParser::take_chunk(std::span<const std::byte>& bytes) {
   const auto piece = bytes.first(std::min<std::size_t>(bytes.size(), chunk_left_));
   bytes = bytes.subspan(piece.size());
-  chunk_crc_so_far_ = crc32c(piece, chunk_crc_so_far_);
+  chunk_crc_so_far_ = detail::crc32c(piece, chunk_crc_so_far_);
   LANDFALL_CHECK(visitor_.object_data(chunk_offset_, piece));
   chunk_offset_ += piece.size();
   object_data_bytes_ += piece.size();

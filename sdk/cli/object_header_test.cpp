@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-#include "crc32c.hpp"
+#include "base/crc32c.hpp"
 
 namespace landfall::cli {
 namespace {
@@ -23,7 +23,7 @@ void append(Bytes& to, std::string_view text) {
 }
 void append_chunk(Bytes& to, std::uint64_t offset, std::string_view data) {
   const auto bytes = std::as_bytes(std::span{data.data(), data.size()});
-  append(to, encode_chunk(offset, static_cast<std::uint32_t>(data.size()), crc32c(bytes)));
+  append(to, encode_chunk(offset, static_cast<std::uint32_t>(data.size()), detail::crc32c(bytes)));
   append(to, data);
 }
 
@@ -270,14 +270,15 @@ TEST(ObjectStream, OnlyPermissionBitsAreTaken) {
 // Goal: the checksum is CRC-32C (check value of its catalogue entry), by table as by instruction.
 TEST(Crc32c, IsTheRightOneBothWays) {
   const std::string digits = "123456789";
-  EXPECT_EQ(crc32c(std::as_bytes(std::span{digits})), 0xe3069283u);
+  EXPECT_EQ(detail::crc32c(std::as_bytes(std::span{digits})), 0xe3069283u);
   std::mt19937 random{1};
   Bytes bytes(1000);
   for (std::byte& b : bytes) b = static_cast<std::byte>(random());
   for (std::size_t length = 0; length < bytes.size(); length += 7) {
     const auto part = std::span{bytes}.first(length);
-    EXPECT_EQ(crc32c(part), crc32c_by_table(part)) << length;
-    EXPECT_EQ(crc32c(part.subspan(length / 3), crc32c(part.first(length / 3))), crc32c(part));
+    EXPECT_EQ(detail::crc32c(part), detail::crc32c_by_table(part)) << length;
+    EXPECT_EQ(detail::crc32c(part.subspan(length / 3), detail::crc32c(part.first(length / 3))),
+              detail::crc32c(part));
   }
 }
 

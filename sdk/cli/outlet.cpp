@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <vector>
 
-#include "crc32c.hpp"
+#include "base/crc32c.hpp"
 #include "object_header.hpp"
 
 namespace landfall::cli {
@@ -91,7 +91,7 @@ Result<void> FileOutlet::send_chunk(int file, std::uint64_t offset, std::uint32_
   for (std::uint32_t done = 0; done < length;) {
     const auto part = std::span{scratch_}.first(std::min<std::size_t>(kPart, length - done));
     LANDFALL_CHECK(read_at(file, offset + done, part));
-    crc = crc32c(part, crc);
+    crc = detail::crc32c(part, crc);
     done += static_cast<std::uint32_t>(part.size());
   }
   LANDFALL_CHECK(write(encode_chunk(offset, length, crc)));

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "crc32c.hpp"
+#include "base/crc32c.hpp"
 #include "landing.hpp"
 #include "object_header.hpp"
 #include "outlet.hpp"
@@ -97,7 +97,7 @@ Result<void> RegionOutlet::send_chunk(int file, std::uint64_t offset, std::uint3
   LANDFALL_TRY(const std::span<std::byte> room, piece());
   const auto bytes = room.first(length);
   LANDFALL_CHECK(read_at(file, offset, bytes));
-  LANDFALL_CHECK(write(encode_chunk(offset, length, crc32c(bytes))));
+  LANDFALL_CHECK(write(encode_chunk(offset, length, detail::crc32c(bytes))));
   return send_piece(length);
 }
 

@@ -16,7 +16,7 @@
 #include <memory>
 #include <thread>
 
-#include "crc32c.hpp"
+#include "base/crc32c.hpp"
 
 namespace landfall::cli {
 namespace {
@@ -143,7 +143,7 @@ Result<void> Sender::send_unknown(int file, std::uint64_t* ret_size) {
     LANDFALL_TRY(const std::span<std::byte> room, outlet_->piece());
     LANDFALL_TRY(const std::size_t filled, read_full(file, room));
     if (filled == 0) break;
-    const std::uint32_t crc = crc32c(room.first(filled));
+    const std::uint32_t crc = detail::crc32c(room.first(filled));
     LANDFALL_CHECK(outlet_->write(encode_chunk(offset, static_cast<std::uint32_t>(filled), crc)));
     LANDFALL_CHECK(outlet_->send_piece(filled));
     offset += filled;

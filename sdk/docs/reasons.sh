@@ -15,6 +15,7 @@ awk -F'"' '
   BEGIN {
     title["10"] = "host and process"; title["11"] = "memory"; title["12"] = "transports"
     title["13"] = "flows"; title["14"] = "plug-ins"; title["15"] = "files, streams and policy"
+    title["16"] = "setting up NICs"
   }
   /^LANDFALL_REASON\(/ {
     if (NF != 5) { print FILENAME ": cannot read: " $0 > "/dev/stderr"; exit 1 }

@@ -116,7 +116,7 @@ void decode_channels(Bytes message, NicState& state) {
 
 void decode_features(Bytes message, NicState& state) {
   const auto active = Attributes::of_generic(message).nested(ethtool::kFeaturesActive);
-  state.ntuple = bit(active, "rx-ntuple-filter");
+  state.ntuple = bit(active, kNtupleFeature);
   state.gro_hw = bit(active, "rx-gro-hw");
 }
 

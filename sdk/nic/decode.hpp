@@ -14,6 +14,9 @@ namespace landfall::nic {
 
 using Bytes = std::span<const std::byte>;
 
+/// As the kernel names the feature: net/ethtool/common.c, netdev_features_strings.
+inline constexpr char kNtupleFeature[] = "rx-ntuple-filter";
+
 /// `message` is an error or the end of a listing: what the kernel said. `request`: what it answers,
 /// to find the attribute that it points at; may be empty.
 Refusal decode_refusal(Bytes message, Bytes request);

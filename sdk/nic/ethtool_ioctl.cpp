@@ -98,6 +98,34 @@ int remove_rule(const IoctlInterface& at, std::uint32_t location) noexcept {
   return call(at, &request);
 }
 
+int set_rss(const IoctlInterface& at, const RssRequest& request, std::uint32_t& ret_context) {
+  const std::size_t bytes =
+      sizeof(ethtool_rxfh) + request.table.size_bytes() + request.key.size_bytes();
+  const auto buffer = std::make_unique<std::byte[]>(bytes);
+  const auto attempt = [&](std::uint8_t unchanged_transform) {
+    auto* rss = new (buffer.get()) ethtool_rxfh{};
+    rss->cmd = ETHTOOL_SRSSH;
+    rss->rss_context = request.context;
+    rss->indir_size = static_cast<std::uint32_t>(request.table.size());
+    if (request.table.empty() && !request.reset) rss->indir_size = ETH_RXFH_INDIR_NO_CHANGE;
+    rss->key_size = static_cast<std::uint32_t>(request.key.size());
+    // input_xfrm, which Linux 6.8 put behind hfunc; headers before it have a reserved byte there.
+    reinterpret_cast<std::uint8_t*>(rss)[offsetof(ethtool_rxfh, hfunc) + 1] = unchanged_transform;
+    std::byte* behind = buffer.get() + sizeof(ethtool_rxfh);
+    if (!request.table.empty())
+      std::memcpy(behind, request.table.data(), request.table.size_bytes());
+    if (!request.key.empty())
+      std::memcpy(behind + request.table.size_bytes(), request.key.data(),
+                  request.key.size_bytes());
+    const int number = call(at, rss);
+    if (number == 0) ret_context = rss->rss_context;
+    return number;
+  };
+  constexpr std::uint8_t kNoChange = 0xff;  // RXH_XFRM_NO_CHANGE; older kernels want 0 there
+  const int number = attempt(kNoChange);
+  return number == EINVAL ? attempt(0) : number;
+}
+
 bool same_match(const ethtool_rx_flow_spec& a, const ethtool_rx_flow_spec& b) noexcept {
   if ((a.flow_type & ~kTypeFlags) != (b.flow_type & ~kTypeFlags)) return false;
   if (!same_bytes(&a.m_u, &b.m_u, sizeof a.m_u)) return false;

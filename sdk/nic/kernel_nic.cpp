@@ -57,6 +57,16 @@ class KernelNic final : public Nic {
                                       std::uint32_t location) override;
   Result<std::uint32_t> insert_rule(std::uint32_t interface_index, const Rule& rule) override;
   Result<void> remove_rule(std::uint32_t interface_index, std::uint32_t location) override;
+  Result<void> set_channels(std::uint32_t interface_index, std::uint32_t receiving) override;
+  Result<void> set_rings(std::uint32_t interface_index, const RingsRequest& request) override;
+  Result<void> set_ntuple(std::uint32_t interface_index, bool on) override;
+  Result<void> set_rss_table(std::uint32_t interface_index,
+                             std::span<const std::uint32_t> table) override;
+  Result<void> set_rss_key(std::uint32_t interface_index,
+                           std::span<const std::uint8_t> key) override;
+  Result<std::uint32_t> add_rss_context(std::uint32_t interface_index,
+                                        std::span<const std::uint32_t> table) override;
+  Result<void> remove_rss_context(std::uint32_t interface_index, std::uint32_t id) override;
   int rule_socket() const noexcept override { return rule_socket_.get(); }
 
  private:
@@ -74,6 +84,10 @@ class KernelNic final : public Nic {
   void read_by_ioctl(NicState& state) const;
   Result<void> has_device(std::uint32_t interface_index);
   ReasonCode find_cause(const BindRequest& request);
+  /// A request of the ethtool family that changes something; `fill` adds to it.
+  template <class Fill>
+  Result<void> change(const char* what, std::uint32_t index, std::uint8_t command, Fill&& fill);
+  Result<std::uint32_t> set_rss(const char* what, std::uint32_t index, const RssRequest& request);
 
   Fd rule_socket_;
   const landfall_host* host_;
@@ -331,6 +345,88 @@ Result<void> KernelNic::remove_rule(std::uint32_t interface_index, std::uint32_t
   const int number = on_interface("ioctl(SRXCLSRLDEL)", interface_index,
                                   [&](const auto& at) { return nic::remove_rule(at, location); });
   if (number != 0) return rule_refused(number, name_of(interface_index), true);
+  return {};
+}
+
+template <class Fill>
+Result<void> KernelNic::change(const char* what, std::uint32_t index, std::uint8_t command,
+                               Fill&& fill) {
+  LANDFALL_TRY(Netlink netlink, Netlink::open(NETLINK_GENERIC, host_));
+  LANDFALL_TRY(const Family family, netlink.family(ethtool::kFamily));
+  if (!family.has(command)) return setting_refused(what, {EOPNOTSUPP, "", 0}, name_of(index));
+  const Message request = ethtool_request(family, command, 0, index);
+  if (!request || !fill(request.get())) return no_room(what);
+  const Answer answer = netlink.ask(request.get());
+  if (answer.refusal) return setting_refused(what, answer.refusal, name_of(index));
+  return {};
+}
+
+Result<void> KernelNic::set_channels(std::uint32_t interface_index, std::uint32_t receiving) {
+  LANDFALL_TRY(const NicState state, read(interface_index));
+  const bool combined = !state.channels || state.channels->combined_max != 0;
+  const auto attribute = combined ? ethtool::kChannelsCombinedCount : ethtool::kChannelsRxCount;
+  return change("the channels", interface_index, ethtool::kChannelsSet,
+                [&](nl_msg* m) { return nla_put_u32(m, attribute, receiving) == 0; });
+}
+
+Result<void> KernelNic::set_rings(std::uint32_t interface_index, const RingsRequest& request) {
+  return change("the rings", interface_index, ethtool::kRingsSet, [&](nl_msg* m) {
+    if (request.rx && nla_put_u32(m, ethtool::kRingsRx, *request.rx) != 0) return false;
+    if (request.header_split != HeaderSplit::unknown &&
+        nla_put_u8(m, ethtool::kRingsTcpDataSplit,
+                   request.header_split == HeaderSplit::on ? ethtool::kSplitEnabled
+                                                           : ethtool::kSplitDisabled) != 0)
+      return false;
+    return !request.hds_threshold_bytes ||
+           nla_put_u32(m, ethtool::kRingsHdsThresh, *request.hds_threshold_bytes) == 0;
+  });
+}
+
+Result<void> KernelNic::set_ntuple(std::uint32_t interface_index, bool on) {
+  return change("n-tuple steering", interface_index, ethtool::kFeaturesSet, [&](nl_msg* m) {
+    nlattr* wanted = nla_nest_start(m, ethtool::kFeaturesWanted);
+    nlattr* bits = wanted == nullptr ? nullptr : nla_nest_start(m, ethtool::kBitsetBits);
+    nlattr* bit = bits == nullptr ? nullptr : nla_nest_start(m, ethtool::kBitsetBit);
+    if (bit == nullptr || nla_put_string(m, ethtool::kBitName, kNtupleFeature) != 0) return false;
+    if (on && nla_put_flag(m, ethtool::kBitValue) != 0) return false;
+    return nla_nest_end(m, bit) == 0 && nla_nest_end(m, bits) == 0 && nla_nest_end(m, wanted) == 0;
+  });
+}
+
+Result<std::uint32_t> KernelNic::set_rss(const char* what, std::uint32_t index,
+                                         const RssRequest& request) {
+  std::uint32_t context = 0;
+  const int number = on_interface("ioctl(SRSSH)", index, [&](const IoctlInterface& at) {
+    return nic::set_rss(at, request, context);
+  });
+  if (number != 0) return setting_refused(what, {number, "", 0}, name_of(index));
+  return context;
+}
+
+Result<void> KernelNic::set_rss_table(std::uint32_t interface_index,
+                                      std::span<const std::uint32_t> table) {
+  LANDFALL_TRY([[maybe_unused]] const auto context,
+               set_rss("the RSS table", interface_index,
+                       {.context = 0, .table = table, .reset = table.empty()}));
+  return {};
+}
+
+Result<void> KernelNic::set_rss_key(std::uint32_t interface_index,
+                                    std::span<const std::uint8_t> key) {
+  LANDFALL_TRY([[maybe_unused]] const auto context,
+               set_rss("the RSS key", interface_index, {.context = 0, .key = key}));
+  return {};
+}
+
+Result<std::uint32_t> KernelNic::add_rss_context(std::uint32_t interface_index,
+                                                 std::span<const std::uint32_t> table) {
+  return set_rss("an RSS context", interface_index,
+                 {.context = ETH_RXFH_CONTEXT_ALLOC, .table = table});
+}
+
+Result<void> KernelNic::remove_rss_context(std::uint32_t interface_index, std::uint32_t id) {
+  LANDFALL_TRY([[maybe_unused]] const auto context,
+               set_rss("an RSS context", interface_index, {.context = id, .reset = true}));
   return {};
 }
 

@@ -40,6 +40,13 @@ struct SendBindRequest {
   int dmabuf_fd = -1;
 };
 
+/// What a NIC's rings are to become; what is left out stays as it is.
+struct RingsRequest {
+  std::optional<std::uint32_t> rx;  // descriptors
+  HeaderSplit header_split = HeaderSplit::unknown;
+  std::optional<std::uint32_t> hds_threshold_bytes;
+};
+
 /// Memory bound to queues, or for sending. Closing the lifeline ends it.
 struct Bound {
   std::uint32_t dmabuf_id = 0;
@@ -94,6 +101,27 @@ class Nic {
   /// permission_denied.
   virtual Result<std::uint32_t> insert_rule(std::uint32_t interface_index, const Rule& rule) = 0;
   virtual Result<void> remove_rule(std::uint32_t interface_index, std::uint32_t location) = 0;
+
+  /// The writing half. Some drivers stop and start the interface for each of these, and what is in
+  /// the queues is lost. Errors of all: permission_denied; not_found - interface_unknown;
+  /// not_supported, invalid_argument, busy - setting_refused, with the kernel's words where it has
+  /// any; limit_reached, no_memory.
+  ///
+  /// `receiving`: how many channels are to receive: combined ones, where the NIC has such.
+  virtual Result<void> set_channels(std::uint32_t interface_index, std::uint32_t receiving) = 0;
+  virtual Result<void> set_rings(std::uint32_t interface_index, const RingsRequest& request) = 0;
+  virtual Result<void> set_ntuple(std::uint32_t interface_index, bool on) = 0;
+  /// The table of context 0. Empty: the driver's own, which follows the number of channels again.
+  virtual Result<void> set_rss_table(std::uint32_t interface_index,
+                                     std::span<const std::uint32_t> table) = 0;
+  /// The key of context 0.
+  virtual Result<void> set_rss_key(std::uint32_t interface_index,
+                                   std::span<const std::uint8_t> key) = 0;
+  /// Answers its number.
+  virtual Result<std::uint32_t> add_rss_context(std::uint32_t interface_index,
+                                                std::span<const std::uint32_t> table) = 0;
+  /// Not while a rule leads to it.
+  virtual Result<void> remove_rss_context(std::uint32_t interface_index, std::uint32_t id) = 0;
 
   /// The socket through which rules are set, for the process that removes them when this one dies.
   /// -1: none.

@@ -168,6 +168,18 @@ Error rule_refused(int number, const std::string& interface, bool ntuple_on) {
   return explained("n-tuple rule", reason, Origin::os, number, std::move(cause), "", interface);
 }
 
+Error setting_refused(const char* what, const Refusal& refusal, const std::string& interface) {
+  const bool forbidden = refusal.number == EPERM || refusal.number == EACCES;
+  const ReasonCode reason = forbidden                  ? ReasonCode::not_permitted
+                            : refusal.number == ENODEV ? ReasonCode::interface_unknown
+                            : refusal.number == ENOMEM ? ReasonCode::out_of_memory
+                                                       : ReasonCode::setting_refused;
+  std::string cause = std::string{what} + " could not be set: " + std::strerror(refusal.number);
+  if (forbidden) cause = "setting up a NIC needs CAP_NET_ADMIN";
+  return explained("set", reason, Origin::netlink, refusal.number, std::move(cause), refusal.text,
+                   interface);
+}
+
 Error read_refused(const char* what, const Refusal& refusal, const std::string& interface) {
   const bool gone = refusal.number == ENODEV;
   return explained("read", gone ? ReasonCode::interface_unknown : ReasonCode::nic_read_failed,

@@ -27,6 +27,8 @@ Error send_bind_refused(const Refusal& refusal, const std::string& interface);
 bool unexplained(const Refusal& refusal);
 /// An n-tuple rule could not be inserted. `ntuple_on`: what the interface says of the feature.
 Error rule_refused(int number, const std::string& interface, bool ntuple_on);
+/// A setting was to be made. `what`: "the channels", "the RSS table", ...
+Error setting_refused(const char* what, const Refusal& refusal, const std::string& interface);
 /// Something was to be read.
 Error read_refused(const char* what, const Refusal& refusal, const std::string& interface);
 

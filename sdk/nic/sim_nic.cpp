@@ -61,6 +61,8 @@ SimInterface& SimNic::add(std::uint32_t index, const std::string& name, std::uin
   state.ntuple = state.gro_hw = true;
   RssContext& rss = state.rss.emplace_back();
   for (std::uint32_t i = 0; i < 128; ++i) rss.table.push_back(i % std::max(1u, queues - 1));
+  rss.key.assign(40, 0x6d);
+  added.table_is_users = queues > 1;
   state.rule_table = RuleTable{.rules = 0, .size = 16, .picks_location = true};
   state.kernel_lists_queues = state.kernel_binds_rx = true;
   for (std::uint32_t id = 0; id < queues; ++id)
@@ -289,7 +291,11 @@ Result<std::uint32_t> SimNic::insert_rule(std::uint32_t interface_index, const R
   if (!privileged) return rule_refused(EPERM, name, true);
   if (!ntuple_on || !interface.matches_tcp || !interface.state.rule_table)
     return rule_refused(EOPNOTSUPP, name, ntuple_on);
-  if (rule.spec.ring_cookie >= interface.state.queues.size())
+  const bool by_context = (rule.spec.flow_type & FLOW_RSS) != 0;
+  if (!by_context && rule.spec.ring_cookie >= interface.state.queues.size())
+    return rule_refused(EINVAL, name, true);
+  if (by_context && std::ranges::find(interface.state.rss, rule.rss_context, &RssContext::id) ==
+                        interface.state.rss.end())
     return rule_refused(EINVAL, name, true);
 
   const RuleTable& table = *interface.state.rule_table;

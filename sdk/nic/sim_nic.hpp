@@ -29,7 +29,11 @@ struct SimInterface {
   bool sends_from_memory = true;  // netmem TX
   std::uint32_t page_bytes_max = 1u << 16;
   bool matches_tcp = true;          // the NIC can steer by TCP ports
+  bool table_is_users = false;      // somebody has set the RSS table (IFF_RXFH_CONFIGURED)
   std::uint32_t split_after = ~0u;  // queues from here on are another PCI function's
+
+  /// The driver's own table, as long as nobody sets one.
+  void use_default_table();
 };
 
 /// Answers as Linux 7.3 does, in its order, its numbers and its words, and the n-th call as it is
@@ -68,6 +72,16 @@ class SimNic final : public Nic {
                                       std::uint32_t location) override;
   Result<std::uint32_t> insert_rule(std::uint32_t interface_index, const Rule& rule) override;
   Result<void> remove_rule(std::uint32_t interface_index, std::uint32_t location) override;
+  Result<void> set_channels(std::uint32_t interface_index, std::uint32_t receiving) override;
+  Result<void> set_rings(std::uint32_t interface_index, const RingsRequest& request) override;
+  Result<void> set_ntuple(std::uint32_t interface_index, bool on) override;
+  Result<void> set_rss_table(std::uint32_t interface_index,
+                             std::span<const std::uint32_t> table) override;
+  Result<void> set_rss_key(std::uint32_t interface_index,
+                           std::span<const std::uint8_t> key) override;
+  Result<std::uint32_t> add_rss_context(std::uint32_t interface_index,
+                                        std::span<const std::uint32_t> table) override;
+  Result<void> remove_rss_context(std::uint32_t interface_index, std::uint32_t id) override;
   int rule_socket() const noexcept override { return -1; }
 
  private:
@@ -81,6 +95,10 @@ class SimNic final : public Nic {
     std::string text;
     std::uint16_t attribute = 0;
   };
+  /// The interface that a setting is made on, if nothing speaks against asking.
+  Result<SimInterface*> settable(const char* what, std::uint32_t interface_index);
+  No channels_refusal(const SimInterface& at, std::uint32_t receiving) const;
+  No rings_refusal(const SimInterface& at, const RingsRequest& request) const;
   /// errno that this call was told to fail with; 0: go on.
   int injected();
   /// Ends the bindings whose lifelines have been closed.

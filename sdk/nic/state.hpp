@@ -16,6 +16,8 @@ enum class HeaderSplit : std::uint8_t { unknown, off, on };
 struct Channels {
   std::uint32_t rx = 0, rx_max = 0;              // that only receive
   std::uint32_t combined = 0, combined_max = 0;  // that do both
+  /// All that receive.
+  std::uint32_t receiving() const noexcept { return rx + combined; }
 };
 
 struct Rings {
@@ -83,7 +85,7 @@ struct NicState {
   /// How many receive queues there are, also while it is down. 0: not known.
   std::uint32_t queue_count() const noexcept {
     if (!queues.empty()) return static_cast<std::uint32_t>(queues.size());
-    return channels ? channels->rx + channels->combined : 0;
+    return channels ? channels->receiving() : 0;
   }
 };
 

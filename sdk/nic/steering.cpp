@@ -13,18 +13,13 @@
 #include "nic/ethtool_ioctl.hpp"
 #include "nic/guard.hpp"
 #include "nic/refusals.hpp"
+#include "nic/settings.hpp"
 
 namespace landfall::nic {
 namespace {
 
 // Far more rules of others for our own flows than anybody writes; then they are waited for again.
 constexpr std::size_t kStayingMax = 1024;
-
-bool leads_alike(const Rule& a, const Rule& b) {
-  return a.spec.ring_cookie == b.spec.ring_cookie &&
-         (a.spec.flow_type & FLOW_RSS) == (b.spec.flow_type & FLOW_RSS) &&
-         a.rss_context == b.rss_context;
-}
 
 Error conflict(const FlowKey& key, const Rule& other) {
   const std::string place = std::to_string(other.spec.location);

@@ -14,6 +14,7 @@
 #include <random>
 
 #include "landfall_test/quota.hpp"
+#include "nic/forwarding_nic.hpp"
 #include "nic/steering.hpp"
 #include "sdk_rig.hpp"
 
@@ -35,38 +36,14 @@ FlowKey key(std::uint16_t port, bool to_anybody = false) {
 }
 
 /// The kernel, in a process that is killed as soon as a rule is in the NIC, before it knows where.
-class KilledAfterInsertion final : public Nic {
+class KilledAfterInsertion final : public ForwardingNic {
  public:
-  explicit KilledAfterInsertion(std::shared_ptr<Nic> kernel) : kernel_{std::move(kernel)} {}
-  Result<std::vector<InterfaceName>> interfaces() override { return kernel_->interfaces(); }
-  Result<NicState> read(std::uint32_t index) override { return kernel_->read(index); }
-  Result<void> try_queue(std::uint32_t index, std::uint32_t queue_id) override {
-    return kernel_->try_queue(index, queue_id);
-  }
-  Result<Bound> bind_rx(const BindRequest& request) override { return kernel_->bind_rx(request); }
-  Result<Bound> bind_tx(const SendBindRequest& request) override {
-    return kernel_->bind_tx(request);
-  }
-  Result<std::unique_ptr<LinkWatch>> watch(std::uint32_t index) override {
-    return kernel_->watch(index);
-  }
-  Result<RuleTable> rule_table(std::uint32_t index) override { return kernel_->rule_table(index); }
-  Result<std::vector<Rule>> rules(std::uint32_t index) override { return kernel_->rules(index); }
-  Result<std::optional<Rule>> rule_at(std::uint32_t index, std::uint32_t location) override {
-    return kernel_->rule_at(index, location);
-  }
+  using ForwardingNic::ForwardingNic;
   Result<std::uint32_t> insert_rule(std::uint32_t index, const Rule& rule) override {
-    const auto location = kernel_->insert_rule(index, rule);
+    const auto location = ForwardingNic::insert_rule(index, rule);
     if (location) ::kill(::getpid(), SIGKILL);
     return location;
   }
-  Result<void> remove_rule(std::uint32_t index, std::uint32_t location) override {
-    return kernel_->remove_rule(index, location);
-  }
-  int rule_socket() const noexcept override { return kernel_->rule_socket(); }
-
- private:
-  const std::shared_ptr<Nic> kernel_;
 };
 
 class SdkSteering : public SdkOnNic {

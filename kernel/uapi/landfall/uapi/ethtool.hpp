@@ -15,6 +15,7 @@ enum Command : std::uint8_t {
   kRingsGet = 15,
   kRingsSet = 16,
   kChannelsGet = 17,
+  kChannelsSet = 18,
   kRssGet = 38,
 };
 
@@ -46,6 +47,7 @@ enum FeaturesAttribute : std::uint16_t {
 };
 
 enum BitsetAttribute : std::uint16_t { kBitsetNomask = 1, kBitsetBits = 3 };
+inline constexpr std::uint16_t kBitsetBit = 1;  // each item of kBitsetBits
 enum BitAttribute : std::uint16_t { kBitName = 2, kBitValue = 3 };
 
 enum RssAttribute : std::uint16_t {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "crc32c.hpp"
+#include "base/crc32c.hpp"
 
 #include <array>
 #include <cstring>
@@ -8,7 +8,7 @@
 #include <nmmintrin.h>
 #endif
 
-namespace landfall::cli {
+namespace landfall::detail {
 namespace {
 
 constexpr std::uint32_t kPolynomial = 0x82f63b78u;  // reflected
@@ -73,4 +73,4 @@ std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t before) noe
   return crc32c_by_table(bytes, before);
 }
 
-}  // namespace landfall::cli
+}  // namespace landfall::detail

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-namespace landfall::cli {
+namespace landfall::detail {
 
 /// CRC-32C (Castagnoli, RFC 3720 appendix B.4) of `bytes` after those that gave `before`.
 /// Cost: by SSE4.2 where the CPU has it about 8 bytes per 3 cycles, else by tables.
@@ -13,4 +13,4 @@ std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t before = 0)
 /// The table way, for CPUs without the instruction; the test compares both.
 std::uint32_t crc32c_by_table(std::span<const std::byte> bytes, std::uint32_t before = 0) noexcept;
 
-}  // namespace landfall::cli
+}  // namespace landfall::detail
