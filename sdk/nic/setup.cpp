@@ -210,8 +210,8 @@ void NicSetup::resolve_context(Step& step) const {
 }
 
 // The state of the NICs must be that for which the steps were made.
-Result<void> NicSetup::check_found(std::vector<Step>& steps) {
-  for (Step& step : steps) {
+Result<void> NicSetup::check_found(const std::vector<Step>& steps) {
+  for (const Step& step : steps) {
     const Settings* found = find_settings(state_.open->found, step.interface_index);
     if (found == nullptr) {
       LANDFALL_TRY(Settings settings, read_settings(*nic_, step.interface_index));
@@ -224,8 +224,7 @@ Result<void> NicSetup::check_found(std::vector<Step>& steps) {
           "interface " + std::to_string(found->index) + " was " + before->name + " (" +
               before->bus + ") and is " + found->name + " (" + found->bus + ")",
           "landfall restore, which leaves it alone");
-    const bool is_new = !step.is_setting() && !step.removes;
-    if (is_new || audit(step, *found, nullptr) == Effect::absent) continue;
+    if (begins_at(step, *found)) continue;
     return Error{Errc::busy, "apply", ReasonCode::plan_outdated}.with(
         step.interface + ": " + describe(step) + " does not begin where the interface is");
   }

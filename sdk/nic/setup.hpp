@@ -88,7 +88,7 @@ class NicSetup {
  private:
   NicSetup(Nic& nic, Journal journal) : nic_{&nic}, journal_{std::move(journal)} {}
   Result<void> begin(const ApplyOptions& options);
-  Result<void> check_found(std::vector<Step>& steps);
+  Result<void> check_found(const std::vector<Step>& steps);
   Result<void> make(Step step);
   Result<Settings> look(const Step& step);
   bool is_gone(std::uint32_t interface_index);

@@ -218,6 +218,13 @@ bool same_subject(const Step& a, const Step& b) noexcept {
   return a.rule.spec.location == b.rule.spec.location && same_match(a.rule.spec, b.rule.spec);
 }
 
+bool begins_at(const Step& step, const Settings& now) {
+  if (step.what == What::rss_table) return table_is(now, step.from_table);
+  if (step.is_setting()) return value_of(now, step.what) == step.from;
+  Step probe = step;
+  return !step.removes || audit(probe, now, nullptr) == Effect::absent;
+}
+
 Effect audit(Step& step, const Settings& now, const Settings* before) {
   if (!step.is_setting()) {
     const Effect there =

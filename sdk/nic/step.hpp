@@ -55,6 +55,9 @@ Step inverse(Step step);
 /// Do both set the same thing?
 bool same_subject(const Step& a, const Step& b) noexcept;
 
+/// Is the interface as it must be for the step to be made?
+bool begins_at(const Step& step, const Settings& now);
+
 /// How an interface stands to a step.
 enum class Effect : std::uint8_t {
   absent,   // as before the step

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// From what a policy wants and what the NICs are like to the steps between them. Pure: asks nobody,
+// changes nothing.
+#pragma once
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "landfall/policy/policy.hpp"
+#include "nic/flow_key.hpp"
+#include "nic/setup.hpp"
+
+namespace landfall::policy {
+
+/// An interface as it was read.
+struct Found {
+  nic::NicState state;
+  std::vector<nic::Rule> rules;
+};
+
+/// Why a policy cannot be applied here.
+struct PlanProblem {
+  ReasonCode code{};
+  std::string subject;  // "receivers.ingest", "flows[3]": the place in the policy
+  std::string message, hint;
+  bool may_force = false;  // it can be, by somebody who knows what it costs
+};
+
+struct PlanInput {
+  const Policy& policy;
+  std::span<const Found> found;  // each interface that the policy names or the set-up has touched
+  const nic::SetupState& setup;
+  std::span<const nic::FlowKey> sessions;  // that must not be cut off
+};
+
+struct Plan {
+  std::vector<nic::Settings> found;  // what it was made for
+  std::vector<nic::Step> steps;      // in the order in which a NIC takes them
+  std::vector<PlanProblem> problems;
+  std::vector<std::string> notes;                            // for people
+  std::map<std::string, std::vector<std::uint32_t>> queues;  // of each receiver
+};
+
+Plan make_plan(const PlanInput& input);
+
+}  // namespace landfall::policy
