@@ -69,7 +69,8 @@ std::variant<Arguments, UsageError> parse_verb(const CommandRow& command, int ar
   std::vector<std::string> positionals;
   std::vector<std::pair<const OptionRow*, CLI::Option*>> options;
   for (const OptionRow& row : command.options) {
-    const std::string name = "--" + std::string{row.name};
+    const std::string name =
+        (row.letter == 0 ? "" : std::string{'-', row.letter} + ",") + "--" + std::string{row.name};
     CLI::Option* option = nullptr;
     if (row.value.empty()) {
       option = app.add_flag(name);

@@ -8,6 +8,7 @@
 #include "exit_code.hpp"
 #include "help.hpp"
 #include "landfall/version.hpp"
+#include "setup_guard.hpp"
 #include "variables.hpp"
 #include "verbs.hpp"
 
@@ -38,7 +39,7 @@ struct Verb {
   std::string_view name;
   int (*run)(const Arguments&, Console&);
 };
-constexpr std::array<Verb, 10> kVerbs{{{"info", run_info},
+constexpr std::array<Verb, 16> kVerbs{{{"info", run_info},
                                        {"doctor", run_doctor},
                                        {"recv", run_recv},
                                        {"send", run_send},
@@ -46,12 +47,19 @@ constexpr std::array<Verb, 10> kVerbs{{{"info", run_info},
                                        {"explain", run_explain},
                                        {"validate", run_validate},
                                        {"schema", run_schema},
+                                       {"plan", run_plan},
+                                       {"apply", run_apply},
+                                       {"confirm", run_confirm},
+                                       {"rollback", run_rollback},
+                                       {"restore", run_restore},
+                                       {"status", run_status},
                                        {"completion", run_completion},
                                        {"help", run_help}}};
 
 }  // namespace
 
 int run(int argc, const char* const* argv) {
+  if (argc == 3 && std::string_view{argv[1]} == "setup-guard") return run_setup_guard(argv[2]);
   const auto parsed = parse_arguments(argc, argv);
   if (const auto* wrong = std::get_if<UsageError>(&parsed)) {
     print(stderr, wrong->message + "\n");

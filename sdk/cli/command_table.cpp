@@ -72,6 +72,21 @@ constexpr auto kBench =
                          OptionRow{"flows", "N", "connections that send at once", "1", ""}});
 constexpr std::array kExplain{kJson, kHelp};
 constexpr std::array kValidate{kJson, kHelp};
+constexpr OptionRow kState{"state",
+                           "DIR",
+                           "where the journal is kept",
+                           "/var/lib/landfall",
+                           "LANDFALL_STATE",
+                           Complete::directory};
+constexpr OptionRow kForce{"force", "", "also where it cuts off the host's own traffic", "", ""};
+constexpr std::array kPlan{OptionRow{"out", "FILE", "save the plan, to be applied as it is", "", "",
+                                     Complete::file, "", false, 'o'},
+                           kForce, kState, kJson, kHelp};
+constexpr std::array kApply{
+    OptionRow{"confirm-within", "TIME", "take it back unless confirmed by then: 60s, 5m", "", ""},
+    kForce, kState, kJson, kHelp};
+constexpr std::array kConfirm{kState, kHelp};
+constexpr std::array kUndo{kState, kJson, kHelp};
 constexpr std::array kPlain{kHelp};
 
 constexpr std::array kCommands{
@@ -89,10 +104,25 @@ constexpr std::array kCommands{
                Complete::file, "", kValidate},
     CommandRow{"schema", "print the JSON Schema of policies, for editors", "", 0, 0,
                Complete::nothing, "", kPlain},
+    CommandRow{"plan", "show what a policy would change on the NICs, and change nothing", "FILE|-",
+               1, 1, Complete::file, "", kPlan},
+    CommandRow{"apply", "set NICs up as a policy, or a saved plan, says", "FILE", 1, 1,
+               Complete::file, "", kApply},
+    CommandRow{"confirm", "keep what was applied with --confirm-within", "", 0, 0,
+               Complete::nothing, "", kConfirm},
+    CommandRow{"rollback", "take back what waits to be confirmed", "", 0, 0, Complete::nothing, "",
+               kUndo},
+    CommandRow{"restore", "put back all that was there before the first apply", "", 0, 0,
+               Complete::nothing, "", kUndo},
+    CommandRow{"status", "show what landfall has set up, and whether it still stands", "", 0, 0,
+               Complete::nothing, "", kUndo},
     CommandRow{"completion", "print the completion script of a shell", "SHELL", 1, 1,
                Complete::words, "bash zsh fish", kPlain},
-    CommandRow{"help", "show help on a verb", "VERB", 0, 1, Complete::words,
-               "info doctor recv send bench explain validate schema completion", kPlain},
+    CommandRow{
+        "help", "show help on a verb", "VERB", 0, 1, Complete::words,
+        "info doctor recv send bench explain validate schema plan apply confirm rollback restore "
+        "status completion",
+        kPlain},
 };
 
 constexpr std::array kGlobal{kHelp, OptionRow{"version", "", "show the version and exit", "", ""}};

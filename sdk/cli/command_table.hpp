@@ -20,6 +20,7 @@ struct OptionRow {
   Complete complete = Complete::nothing;
   std::string_view words{};  // Complete::words: separated by spaces; also the only values allowed
   bool many = false;         // may be repeated
+  char letter = 0;           // "-o", too
 };
 
 struct CommandRow {

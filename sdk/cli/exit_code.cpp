@@ -8,6 +8,14 @@ Exit exit_of(const Error& error) noexcept {
   if (error.reason() == ReasonCode::policy_support_missing) return kExitUnsupported;
   if (reason >= 1500 && reason < 1600) return kExitData;
   switch (error.reason()) {
+    case ReasonCode::setting_refused:
+    case ReasonCode::queues_missing:
+      return error.code() == Errc::permission_denied ? kExitPermission : kExitUnsupported;
+    case ReasonCode::journal_damaged:
+    case ReasonCode::undo_incomplete:
+      return kExitConfig;
+    case ReasonCode::setup_rolled_back:
+      return kExitBusy;
     case ReasonCode::memory_source_unknown:
     case ReasonCode::transport_unknown:
     case ReasonCode::option_not_understood:

@@ -16,7 +16,8 @@ std::string padded(std::string text, std::size_t width) {
 std::string option_lines(std::span<const OptionRow> options) {
   std::string out;
   for (const OptionRow& row : options) {
-    std::string head = "  --" + std::string{row.name};
+    std::string head = row.letter == 0 ? "  " : "  -" + std::string{row.letter} + ", ";
+    head += "--" + std::string{row.name};
     if (!row.value.empty()) head += " " + std::string{row.value};
     out += padded(std::move(head), 28) + std::string{row.help};
     if (!row.words.empty()) out += ": " + std::string{row.words};

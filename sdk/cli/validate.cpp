@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "exit_code.hpp"
-#include "landfall/base/limits.hpp"
-#include "landfall/policy/policy.hpp"
+#include "policy_file.hpp"
 #include "report.hpp"
 #include "verbs.hpp"
 
@@ -21,14 +19,6 @@ Json json_of_finding(const PolicyFinding& finding, const std::string& file) {
           {"hint", finding.hint}};
 }
 
-Result<Policy> read_policy(const std::string& file, PolicyFindings& findings) {
-  if (file != "-") return Policy::load(file, findings);
-  std::string text(std::size_t{kPolicyBytesMax} + 1, '\0');
-  std::cin.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(std::cin.gcount()));
-  return Policy::parse(text, findings);
-}
-
 std::string summary_of(const Policy& policy, const std::string& file) {
   const auto count = [](std::size_t n, const char* what) {
     return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
@@ -41,7 +31,7 @@ std::string summary_of(const Policy& policy, const std::string& file) {
 
 int run_validate(const Arguments& arguments, Console& console) {
   const std::string& file = arguments.positionals.front();
-  const std::string shown = file == "-" ? "(standard input)" : printable(file);
+  const std::string shown = shown_name(file);
   PolicyFindings findings;
   const Result<Policy> policy = read_policy(file, findings);
   if (!policy && findings.empty()) {

@@ -14,5 +14,11 @@ int run_bench(const Arguments& arguments, Console& console);
 int run_explain(const Arguments& arguments, Console& console);
 int run_validate(const Arguments& arguments, Console& console);
 int run_schema(const Arguments& arguments, Console& console);
+int run_plan(const Arguments& arguments, Console& console);
+int run_apply(const Arguments& arguments, Console& console);
+int run_confirm(const Arguments& arguments, Console& console);
+int run_rollback(const Arguments& arguments, Console& console);
+int run_restore(const Arguments& arguments, Console& console);
+int run_status(const Arguments& arguments, Console& console);
 
 }  // namespace landfall::cli

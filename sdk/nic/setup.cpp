@@ -92,6 +92,12 @@ std::uint64_t boot_time_s() {
   return static_cast<std::uint64_t>(now.tv_sec);
 }
 
+Result<Record> host_record(const char* type) {
+  LANDFALL_TRY(const std::string boot_id, read_boot_id());
+  LANDFALL_TRY(const std::uint64_t cookie, read_netns_cookie());
+  return Record{type, {}}.add("format", kFormat).add("boot", boot_id).add("netns", cookie);
+}
+
 const Settings* SetupState::before_of(std::uint32_t interface_index) const noexcept {
   return find_settings(before, interface_index);
 }
@@ -152,8 +158,9 @@ Result<SetupState> read_state(const std::vector<Record>& records) {
 }
 
 Result<NicSetup> NicSetup::open(Nic& nic, const std::string& folder, Journal::Wait wait) {
-  LANDFALL_TRY(const std::string boot_id, read_boot_id());
-  LANDFALL_TRY(const std::uint64_t cookie, read_netns_cookie());
+  LANDFALL_TRY(const Record host, host_record("host"));
+  const std::string boot_id{host.text("boot")};
+  const std::uint64_t cookie = host.number("netns");
   LANDFALL_TRY(Journal journal, Journal::open(folder, wait));
   LANDFALL_TRY(SetupState state, read_state(journal.records()));
   NicSetup setup{nic, std::move(journal)};

@@ -106,6 +106,10 @@ class NicSetup {
   std::optional<SetupState> closed_;
 };
 
+/// "format", "boot" and "netns" of this process: what a journal or a plan is good for.
+/// Errors: io - journal_failed.
+Result<Record> host_record(const char* type);
+
 /// Seconds of CLOCK_BOOTTIME.
 std::uint64_t boot_time_s();
 

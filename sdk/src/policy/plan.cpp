@@ -32,10 +32,10 @@ std::string in_receiver(const Receiver& receiver) {
   return "receivers." + receiver.name;
 }
 
-/// Will its queues have memory of their own, in which the kernel cannot read?
-bool binds_queues(const Receiver& receiver) {
-  return receiver.transports.empty() ||
-         std::ranges::any_of(receiver.transports, [](const auto& name) { return name != "tcp"; });
+/// May its queues get memory in which the kernel cannot read? Without header split no NIC lets
+/// them.
+bool may_bind_queues(const Receiver& receiver) {
+  return receiver.header_split != Receiver::HeaderSplit::none;
 }
 
 class InterfacePlanner {
@@ -245,11 +245,11 @@ class InterfacePlanner {
                   "narrow the flow; or, from elsewhere than by this connection, --force", true);
     if (!ordinary_on_ours_) return;
     for (const Receiver* receiver : receivers_) {
-      if (!binds_queues(*receiver)) continue;
+      if (!may_bind_queues(*receiver)) continue;
       problem(ReasonCode::cuts_off_host, "steering.rss",
               "with 'keep' the host's own traffic, ARP too, is spread over the queues of '" +
-                  receiver->name + "', which get memory that the kernel cannot read",
-              "steering: {rss: exclude}; or --force", true);
+                  receiver->name + "', which may get memory that the kernel cannot read",
+              "steering: {rss: exclude}, or header_split: none; or --force", true);
     }
   }
 
