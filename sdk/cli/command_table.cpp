@@ -25,6 +25,12 @@ constexpr OptionRow kEngine{"engine", "NAME", "how the tcp transport reads: auto
                             "", "LANDFALL_ENGINE"};
 constexpr OptionRow kOption{
     "option", "T.KEY=VALUE", "an option of transport T", "", "", Complete::nothing, "", true};
+constexpr OptionRow kState{"state",
+                           "DIR",
+                           "where the journal is kept",
+                           "/var/lib/landfall",
+                           "LANDFALL_STATE",
+                           Complete::directory};
 constexpr OptionRow kInterface{"interface", "NAME", "network interface", "", ""};
 
 /// `rows`, and what every verb that opens a Group takes.
@@ -50,6 +56,9 @@ constexpr auto kRecv = receiving(std::array{
     OptionRow{"flows", "N", "connections that make up one transfer of a plain sender", "1", ""},
     OptionRow{"queues", "N,...", "receive queues of --interface that are to take the Region", "",
               ""},
+    OptionRow{"policy", "FILE", "receive as a receiver of this policy: memory, queues, transports",
+              "", "", Complete::file},
+    OptionRow{"receiver", "NAME", "of --policy", "", ""}, kState,
     OptionRow{"report", "FILE", "write the summary into FILE as JSON", "", "", Complete::file}});
 constexpr std::array kSend{
     OptionRow{"to", "ADDR:PORT", "the receiver", "", ""},
@@ -72,12 +81,6 @@ constexpr auto kBench =
                          OptionRow{"flows", "N", "connections that send at once", "1", ""}});
 constexpr std::array kExplain{kJson, kHelp};
 constexpr std::array kValidate{kJson, kHelp};
-constexpr OptionRow kState{"state",
-                           "DIR",
-                           "where the journal is kept",
-                           "/var/lib/landfall",
-                           "LANDFALL_STATE",
-                           Complete::directory};
 constexpr OptionRow kForce{"force", "", "also where it cuts off the host's own traffic", "", ""};
 constexpr std::array kPlan{OptionRow{"out", "FILE", "save the plan, to be applied as it is", "", "",
                                      Complete::file, "", false, 'o'},

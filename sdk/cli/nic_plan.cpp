@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <ctime>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -26,11 +27,7 @@ Result<std::vector<policy::Found>> find_interfaces(nic::Nic& nic, const Policy& 
     const bool wanted = std::ranges::any_of(
         policy.receivers, [&](const Policy::Receiver& one) { return one.interface == name.name; });
     if (!wanted && setup.before_of(name.index) == nullptr) continue;
-    policy::Found one;
-    LANDFALL_TRY(one.state, nic.read(name.index));
-    if (one.state.rule_table && one.state.rule_table->rules != 0) {
-      LANDFALL_TRY(one.rules, nic.rules(name.index));
-    }
+    LANDFALL_TRY(policy::Found one, policy::read_found(nic, name.index));
     found.push_back(std::move(one));
   }
   return found;
@@ -275,6 +272,22 @@ Json json_of(const nic::Undone& undone) {
     json["failed"].push_back(std::move(one));
   }
   return json;
+}
+
+SignalsHeld::SignalsHeld() {
+  ::sigemptyset(&held_);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&held_, signal);
+  ::sigprocmask(SIG_BLOCK, &held_, &before_);
+}
+
+SignalsHeld::~SignalsHeld() {
+  ::sigprocmask(SIG_SETMASK, &before_, nullptr);
+}
+
+void SignalsHeld::forget() {
+  const timespec now{};
+  while (::sigtimedwait(&held_, nullptr, &now) > 0) {
+  }
 }
 
 Result<nic::NicSetup> open_setup(nic::Nic& nic, const Arguments& arguments,

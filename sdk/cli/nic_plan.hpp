@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What plan, apply and status share: a plan made, saved, read again and shown.
 #pragma once
+#include <csignal>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,6 +39,21 @@ std::string text_of(const std::vector<nic::Step>& steps, const Console& console)
 /// Tells what did not go back, with the commands that would. False: something failed.
 bool tell_undone(const nic::Undone& undone, const Console& console);
 Json json_of(const nic::Undone& undone);
+
+/// While this lives, Ctrl-C, SIGTERM and SIGHUP wait: what has begun is made whole first. It takes
+/// milliseconds a step.
+class SignalsHeld {
+ public:
+  SignalsHeld();
+  ~SignalsHeld();
+  SignalsHeld(const SignalsHeld&) = delete;
+  SignalsHeld& operator=(const SignalsHeld&) = delete;
+  /// They have come meanwhile, and are forgotten: the work is done.
+  void forget();
+
+ private:
+  sigset_t held_{}, before_{};
+};
 
 /// What recover() found to do, and journals of another boot, told on standard error.
 Result<nic::NicSetup> open_setup(nic::Nic& nic, const Arguments& arguments, const Console& console);

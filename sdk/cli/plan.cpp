@@ -14,15 +14,6 @@ int failed(const Console& console, const Error& error) {
   return exit_of(error);
 }
 
-/// What landfall has set up already, without taking the journal.
-Result<nic::SetupState> look_at_setup(const std::string& folder) {
-  LANDFALL_TRY(const std::vector<nic::Record> records, nic::Journal::look(folder));
-  LANDFALL_TRY(nic::SetupState state, nic::read_state(records));
-  LANDFALL_TRY(const nic::Record host, nic::host_record("host"));
-  if (state.boot_id != host.text("boot")) state = {};
-  return state;
-}
-
 }  // namespace
 
 int run_plan(const Arguments& arguments, Console& console) {
@@ -32,7 +23,7 @@ int run_plan(const Arguments& arguments, Console& console) {
   if (!policy) return status;
   const auto kernel = nic::open_kernel_nic();
   if (!kernel) return failed(console, kernel.error());
-  const auto setup = look_at_setup(arguments.value("state"));
+  const auto setup = nic::look_at_state(arguments.value("state"));
   if (!setup) return failed(console, setup.error());
   const auto plan = make_plan(**kernel, *policy, *setup);
   if (!plan) return failed(console, plan.error());

@@ -10,6 +10,7 @@
 
 #include "exit_code.hpp"
 #include "landing.hpp"
+#include "policy_file.hpp"
 #include "receive.hpp"
 #include "report.hpp"
 #include "verbs.hpp"
@@ -102,6 +103,10 @@ class Recv {
 
  private:
   ReceiveOptions receive_options(int stop_fd);
+  static Result<Group> open_by_options(const Context& context, const LandingOptions& landing,
+                                       Decision& ret_decision);
+  Result<Group> open_by_policy(const Context& context, Decision& ret_decision,
+                               std::string& ret_source);
   bool print_summary(const ReceiveOutcome& outcome, const Group& group, const std::string& source,
                      bool to_stdout) const;
   /// Whether the file of --report could be written, where one is asked for.
@@ -153,26 +158,48 @@ bool Recv::write_report(const Json& json) const {
   return written.has_value();
 }
 
+Result<Group> Recv::open_by_options(const Context& context, const LandingOptions& landing,
+                                    Decision& ret_decision) {
+  LANDFALL_TRY(Region region, Region::allocate(context, landing.region));
+  return Group::open(context, landing.group, region, &ret_decision);
+}
+
+Result<Group> Recv::open_by_policy(const Context& context, Decision& ret_decision,
+                                   std::string& ret_source) {
+  const std::string file = arguments_.value("policy"), name = arguments_.value("receiver");
+  PolicyFindings findings;
+  auto policy = read_policy(file, findings);
+  for (const PolicyFinding& finding : findings) print(stderr, describe(finding, shown_name(file)));
+  if (!policy) return policy.error();
+  if (const Policy::Receiver* receiver = policy->find_receiver(name))
+    ret_source = policy->find_memory(receiver->memory)->source;
+  return Group::open(context, *policy, name, {.state_folder = arguments_.value("state")},
+                     &ret_decision);
+}
+
 Result<int> Recv::run() {
   const std::string to = arguments_.value("to");
   const auto wrong = [](const char* what) { return Error{Errc::invalid_argument, ""}.with(what); };
   if (to.empty()) return wrong("where to? --to FILE, --to DIR/ or --to -");
   if (to == "-" && json_) return wrong("--json and --to - both want standard output");
+  if (arguments_.has("policy") != arguments_.has("receiver"))
+    return wrong("--policy and --receiver belong together");
   LANDFALL_TRY(const LandingOptions landing, landing_options(arguments_));
   LANDFALL_TRY(const Address at, parse_address(arguments_.value("listen")));
   LANDFALL_TRY(const std::uint64_t flows, arguments_.number("flows", 1, kStreamsMax));
   LANDFALL_TRY(const Fd stop, stop_signals());
   LANDFALL_TRY(Destination destination, Destination::open(to));
   LANDFALL_TRY(Context context, make_context(landing.plugins));
-  LANDFALL_TRY(Region region, Region::allocate(context, landing.region));
-  if (!region.memory().has_host_view())
-    return Error{Errc::not_supported, "recv", ReasonCode::no_host_view};
   Decision decision;
-  auto group = Group::open(context, landing.group, region, &decision);
+  std::string source = landing.region.source;
+  auto group = arguments_.has("policy") ? open_by_policy(context, decision, source)
+                                        : open_by_options(context, landing, decision);
   if (!group) {
     report_no_group(console_, group.error(), decision);
     return static_cast<int>(exit_of(group.error()));
   }
+  if (!group->memory().has_host_view())
+    return Error{Errc::not_supported, "recv", ReasonCode::no_host_view};
   LANDFALL_TRY(const Address bound, group->listen(at));
   console_.message("listening on " + format_address(bound));
   if (arguments_.has("port-file"))
@@ -182,7 +209,6 @@ Result<int> Recv::run() {
   options.raw_streams = flows;
   const ReceiveOutcome outcome = receive(*group, destination, options);
   console_.end_progress();
-  const std::string& source = landing.region.source;
   const bool printed = print_summary(outcome, *group, source, to != "-");
   const bool written = write_report(json_summary(outcome, *group, source)) && printed;
   if (outcome.stopped) return static_cast<int>(kExitInterrupted);

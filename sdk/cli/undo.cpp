@@ -20,7 +20,9 @@ int undo(const Arguments& arguments, const Console& console,
   if (!kernel) return failed(console, kernel.error());
   auto setup = open_setup(**kernel, arguments, console);
   if (!setup) return failed(console, setup.error());
+  SignalsHeld signals;
   const auto undone = ((*setup).*how)();
+  signals.forget();
   if (!undone) return failed(console, undone.error());
   if (arguments.has("json") && !print_json(json_of(*undone))) return kExitFailure;
   if (!arguments.has("json")) {

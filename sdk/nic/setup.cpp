@@ -157,6 +157,14 @@ Result<SetupState> read_state(const std::vector<Record>& records) {
   return state;
 }
 
+Result<SetupState> look_at_state(const std::string& folder) {
+  LANDFALL_TRY(const std::vector<Record> records, Journal::look(folder));
+  LANDFALL_TRY(SetupState state, read_state(records));
+  LANDFALL_TRY(const Record host, host_record("host"));
+  if (state.boot_id != host.text("boot")) state = {};
+  return state;
+}
+
 Result<NicSetup> NicSetup::open(Nic& nic, const std::string& folder, Journal::Wait wait) {
   LANDFALL_TRY(const Record host, host_record("host"));
   const std::string boot_id{host.text("boot")};
@@ -251,6 +259,16 @@ Result<void> NicSetup::begin(const ApplyOptions& options) {
 
 Result<void> NicSetup::make(Step step) {
   resolve_context(step);
+  // Most drivers replace what stands at a place that is named.
+  const bool placed =
+      step.what == What::rule && !step.removes && step.rule.spec.location != RX_CLS_LOC_ANY;
+  if (placed) {
+    LANDFALL_TRY(const auto there, nic_->rule_at(step.interface_index, step.rule.spec.location));
+    if (there)
+      return Error{Errc::busy, "apply", ReasonCode::plan_outdated}.with(
+          step.interface + " has a rule at location " + std::to_string(step.rule.spec.location) +
+          ", which was free when the plan was made");
+  }
   LANDFALL_CHECK(journal_.append(step_record("do", step)));
   state_.open->steps.push_back(step);
   LANDFALL_CHECK(perform(*nic_, step));
@@ -300,9 +318,9 @@ Result<void> NicSetup::apply(std::vector<Step> steps, const ApplyOptions& option
   return Error{clean ? cause.code() : Errc::io, "apply",
                clean ? ReasonCode::setup_rolled_back : ReasonCode::undo_incomplete, cause.origin(),
                cause.native()}
-      .with(std::string{cause.describe()} +
-                (clean ? "; all steps before it were taken back"
-                       : "; and not all steps before it could be taken back"),
+      .with((clean ? "a step failed, and those before it were taken back: "
+                   : "a step failed, and not all before it could be taken back: ") +
+                std::string{cause.cause()},
             cause.remedy());
 }
 

@@ -37,6 +37,10 @@ struct SetupState {
 /// Errors: io - journal_damaged.
 Result<SetupState> read_state(const std::vector<Record>& records);
 
+/// Of the journal in `folder`, without taking it. Empty where that is of another boot.
+/// Errors: io - journal_failed, journal_damaged.
+Result<SetupState> look_at_state(const std::string& folder);
+
 /// What became of steps that were taken back.
 struct Undone {
   std::vector<Step> undone;     // as they were made

@@ -367,6 +367,24 @@ TEST_F(SetupTest, APlanThatTheNicHasLeftBehindIsRefused) {
   EXPECT_EQ(read_settings(*sim_, kOther)->ntuple, false);
 }
 
+TEST_F(SetupTest, ARuleThatSomebodyElsePutThereMeanwhileIsNotReplaced) {
+  NicSetup setup = open(*sim_);
+  Step step = rule(5201, 1);
+  step.rule.spec.location = 12;
+  // Between the look at the state and the step.
+  sim_->after_next_call([&] {
+    Rule foreign = tcp_rule(8080, 2);
+    foreign.spec.location = 12;
+    sim_->at(kIndex).rules.push_back(foreign);
+  });
+  const auto applied = setup.apply({setting(What::rx_ring, 256, 512), step}, {});
+  ASSERT_FALSE(applied);
+  EXPECT_THAT(std::string{applied.error().cause()}, HasSubstr("location 12"));
+  ASSERT_NE(now().rule_at(12), nullptr);
+  EXPECT_EQ(ntohs(now().rule_at(12)->spec.h_u.tcp_ip4_spec.pdst), 8080);
+  EXPECT_EQ(now().rx_ring, 256u) << "the step before it is taken back";
+}
+
 TEST_F(SetupTest, RulesOfOthersKeepTheFeatureOn) {
   apply_all();
   Rule foreign = tcp_rule(8080, 0);

@@ -11,6 +11,8 @@
 #include "landfall/base/units.hpp"
 #include "landfall/memory/memory.hpp"
 #include "landfall/memory/region.hpp"
+#include "landfall/policy/finding.hpp"
+#include "landfall/policy/policy.hpp"
 #include "landfall/transport/buffer.hpp"
 #include "landfall/transport/completion.hpp"
 #include "landfall/transport/decision.hpp"

@@ -463,6 +463,15 @@ class InterfacePlanner {
 
 }  // namespace
 
+Result<Found> read_found(nic::Nic& nic, std::uint32_t interface_index) {
+  Found found;
+  LANDFALL_TRY(found.state, nic.read(interface_index));
+  if (found.state.rule_table && found.state.rule_table->rules != 0) {
+    LANDFALL_TRY(found.rules, nic.rules(interface_index));
+  }
+  return found;
+}
+
 Plan make_plan(const PlanInput& input) {
   Plan plan;
   std::set<std::string> known;

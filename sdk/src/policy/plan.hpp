@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From what a policy wants and what the NICs are like to the steps between them. Pure: asks nobody,
-// changes nothing.
+// From what a policy wants and what the NICs are like to the steps between them. make_plan() is
+// pure: it asks nobody and changes nothing.
 #pragma once
 #include <map>
 #include <span>
@@ -18,6 +18,9 @@ struct Found {
   nic::NicState state;
   std::vector<nic::Rule> rules;
 };
+
+/// Errors: those of Nic::read and Nic::rules.
+Result<Found> read_found(nic::Nic& nic, std::uint32_t interface_index);
 
 /// Why a policy cannot be applied here.
 struct PlanProblem {

@@ -101,6 +101,11 @@ Result<std::shared_ptr<GroupCore>> GroupCore::open(const std::shared_ptr<Context
         last = bound.error();
       }
     }
+    if (options.without_interface)
+      std::ranges::replace_if(
+          candidate.reasons,
+          [](const Reason& one) { return one.code == ReasonCode::interface_not_named; },
+          *options.without_interface);
     decision.candidates.push_back(std::move(candidate));
   }
   if (group) {

@@ -2,7 +2,9 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "landfall/base/context.hpp"
@@ -13,7 +15,10 @@
 namespace landfall {
 
 struct GroupOptions {
-  std::string interface {};                // "": none asked
+  std::string interface {};  // "": none asked
+  /// Where one was wanted and cannot be had: why. The Decision tells it of each transport that
+  /// misses an interface.
+  std::optional<Reason> without_interface{};
   std::vector<std::uint32_t> queue_ids{};  // hardware queues; empty: `queues` Receivers
   std::uint32_t queues = 1;
   /// Where the transport binds hardware queues: flows are steered to them by rules of the NIC, each
@@ -32,6 +37,17 @@ struct GroupOptions {
   std::uint32_t pressure_percent = 90, relief_percent = 70;
 };
 
+struct Policy;
+
+/// How a Group is opened by a policy.
+struct PolicyUse {
+  /// Where what is set up is journaled; each network namespace has its own.
+  std::string state_folder = "/var/lib/landfall";
+  /// Set the NICs up as the policy says, if they are not yet and this process may. It stays after
+  /// the Group's end, as after `landfall apply`, until `landfall restore`.
+  bool prepare = true;
+};
+
 /// A Region bound to a transport on one or more queues: one binding, whatever their number; one
 /// Receiver per queue.
 ///
@@ -45,6 +61,19 @@ class LANDFALL_API Group {
   /// invalid_argument - limits.
   static Result<Group> open(const Context& context, const GroupOptions& options, Region& region,
                             Decision* decision = nullptr);
+  /// As `policy` (landfall/policy/policy.hpp) says of its receiver of this name: the memory is
+  /// made, the NIC prepared, its queues bound. The policy's flows to the receiver come by rules
+  /// that stand beforehand; where it has none, each flow and listener gets its own, as by open()
+  /// above.
+  ///
+  /// Where the interface is not there, or may not be set up, it is opened without, if the placement
+  /// allows copying: `decision` says what came of it.
+  ///
+  /// Errors: not_found - policy_name_unknown; those of open() above, of Region::allocate and, where
+  /// the placement is require_direct, of setting the NIC up: interface_unknown, not_permitted,
+  /// LF1601 to LF1614.
+  static Result<Group> open(const Context& context, const Policy& policy, std::string_view receiver,
+                            const PolicyUse& use = {}, Decision* decision = nullptr);
   Group(Group&&) noexcept;
   Group& operator=(Group&&) noexcept;
   ~Group();

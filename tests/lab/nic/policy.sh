@@ -1,0 +1,244 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Goal: a policy becomes settings and rules of the NIC, flows arrive where it says, and what was
+# there before comes back exactly: by restore, when nobody confirms, when the NIC refuses a step and
+# after kill -9 at random moments. usage: policy.sh NIC_TOOL LANDFALL [KILLS [SEED]]
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+landfall=$2
+kills=25
+[ -z "${LANDFALL_SOAK-}" ] || kills=200
+kills=${3:-$kills} seed=${4:-$$}
+load queues=4 mtu=4148
+export LANDFALL_STATE=$work/state
+
+# All of lf0 that a policy can touch.
+snapshot() {
+  ethtool -l lf0 | sed -n '/Current/,$p'
+  ethtool -g lf0 | sed -n '/Current/,$p'
+  ethtool -k lf0 | grep ntuple
+  ethtool -x lf0
+  ethtool -n lf0
+}
+same() { snapshot | diff "$work/$1" - >"$work/differs" || die "$2: $(cat "$work/differs")"; }
+exits() {  # exits STATUS COMMAND...
+  local wanted=$1 status=0
+  shift
+  "$@" >"$work/said" 2>&1 || status=$?
+  [ "$status" = "$wanted" ] || die "$* exits with $status, not $wanted: $(cat "$work/said")"
+}
+says() { grep -qF -- "$1" "$work/said" || die "not said: $1; but: $(cat "$work/said")"; }
+no_guard() {  # the guards of applies have done their work
+  local attempt
+  for ((attempt = 0; attempt < 300; attempt++)); do
+    pgrep -f 'setup-guard' >/dev/null || return 0
+    sleep 0.1
+  done
+  die "a guard is still there"
+}
+
+cat >"$work/policy.yaml" <<'END'
+version: 1
+memory:
+  landing: {source: udmabuf, size: 16MiB}
+receivers:
+  ingest:
+    interface: lf0
+    queues: 2
+    memory: landing
+    transports: [devmem-tcp, tcp]
+    header_split: required
+    ring: 512
+flows:
+  - {match: {dst_ip: 10.77.0.1, dst_port: 5201}, to: ingest}
+  - {match: {dst_port: 6000-6003, family: ipv4}, to: ingest}
+END
+ethtool -N lf0 flow-type tcp4 dst-port 9999 action 1 loc 7 >/dev/null  # somebody else's
+snapshot >"$work/before"
+
+echo "-- a plan changes nothing"
+exits 2 "$landfall" plan "$work/policy.yaml" -o "$work/saved"
+cat "$work/said"
+says 'RSS context "ingest" over queues 2-3'
+says 'rule tcp to 10.77.0.1 port 5201'
+same before plan
+
+echo "-- apply does it, and then there is nothing to do"
+exits 0 "$landfall" apply "$work/policy.yaml"
+exits 0 "$landfall" plan "$work/policy.yaml"
+exits 0 "$landfall" status
+snapshot >"$work/after"
+expect ring "$(ethtool -g lf0 | awk '/^RX:/ { ring = $2 } END { print ring }')" -eq 512
+expect rules "$(ethtool -n lf0 | grep -c '^Filter:')" -eq 6
+# shellcheck disable=SC2034  # of lib.sh
+for port in 5201 6002; do
+  before_2=$(counter rx2_packets) before_3=$(counter rx3_packets) before_0=$(counter rx0_packets)
+  stream $port 1000000 >/dev/null
+  got=$(($(counter rx2_packets) - before_2 + $(counter rx3_packets) - before_3))
+  expect "packets of port $port on the receiver's queues" "$got" -gt 100
+done
+before_2=$(counter rx2_packets) before_3=$(counter rx3_packets)
+stream 7000 1000000 >/dev/null
+expect "packets of others there" "$(($(counter rx2_packets) - before_2 + $(counter rx3_packets) - before_3))" -lt 20
+
+echo "-- what somebody else changes is told and left"
+ethtool -G lf0 rx 1024
+exits 2 "$landfall" status
+says "changed by somebody else"
+ethtool -G lf0 rx 512
+exits 0 "$landfall" restore
+no_guard
+same before restore
+ethtool -L lf0 combined 2
+ethtool -x lf0 | awk '$1 ~ /:$/ && NF > 8 { for (i = 2; i <= NF; i++) if ($i > 1) exit 1 }' ||
+  die "the table does not follow the channels any more"
+ethtool -L lf0 combined 4
+same before "channels there and back"
+
+echo "-- a saved plan is applied as it is, or not at all"
+exits 0 "$landfall" apply "$work/saved"
+same after "the saved plan"
+exits 0 "$landfall" restore
+same before "its restore"
+ethtool -N lf0 flow-type tcp4 dst-port 9998 action 1 loc 8 >/dev/null
+exits 75 "$landfall" apply "$work/saved"
+says LF1603
+ethtool -N lf0 delete 8
+same before "a plan that the NIC has left behind"
+
+echo "-- nobody confirms, and the terminal is gone"
+exits 0 setsid "$landfall" apply --confirm-within 2s "$work/policy.yaml"
+same after "before its time is over"
+exits 75 "$landfall" apply "$work/policy.yaml"
+says LF1610
+no_guard
+same before "unconfirmed"
+exits 0 "$landfall" apply --confirm-within 60s "$work/policy.yaml"
+exits 0 "$landfall" confirm
+no_guard
+same after "confirmed"
+exits 0 "$landfall" restore
+exits 0 "$landfall" apply --confirm-within 60s "$work/policy.yaml"
+exits 0 "$landfall" rollback
+no_guard
+same before "rolled back"
+
+echo "-- a step that the NIC refuses takes those before it back"
+sed 's/ring: 512/ring: 8/' "$work/policy.yaml" >"$work/small.yaml"
+exits 75 "$landfall" apply "$work/small.yaml"
+says "a ring has at least 16 descriptors"
+no_guard
+same before "refused"
+ethtool -N lf0 flow-type tcp4 dst-port 6001 action 1 loc 9 >/dev/null
+exits 65 "$landfall" apply "$work/policy.yaml"
+says LF1230
+ethtool -N lf0 delete 9
+same before "in conflict"
+
+echo "-- a program that names a receiver of the policy gets all of that"
+head -c 3000000 /dev/urandom >"$work/sent"
+"$landfall" recv --policy "$work/policy.yaml" --receiver ingest --listen 10.77.0.1:5201 --once \
+  --port-file "$work/port" --report "$work/report" --to "$work/received/" >"$work/said" 2>&1 &
+job=$!
+for ((i = 0; i < 200; i++)); do [ ! -s "$work/port" ] || break; sleep 0.1; done
+[ -s "$work/port" ] || die "no receiver: $(cat "$work/said")"
+same after "set up by Group::open"
+peer "$landfall" send --to 10.77.0.1:5201 "$work/sent" >/dev/null 2>&1 || die "send"
+wait "$job" || die "recv: $(cat "$work/said")"
+cmp "$work/sent" "$work/received/sent" || die "the file differs"
+python3 - "$work/report" <<'END' || die "the verdict: $(cat "$work/said")"
+import json, sys
+report = json.load(open(sys.argv[1]))
+direct, copied = report["verdict"]["direct_bytes"], report["verdict"]["copied_bytes"]
+sys.exit(report["decision"]["chosen"] != "devmem-tcp" or direct < 2_900_000 or copied > 0)
+END
+rm "$work/port"
+exits 0 "$landfall" status
+exits 0 "$landfall" restore
+same before "after the receiver"
+
+echo "-- a storm of signals has one outcome"
+for ((i = 0; i < 3; i++)); do
+  status=0
+  "$landfall" apply "$work/policy.yaml" >"$work/said" 2>&1 &
+  job=$!
+  while kill -$((RANDOM % 2 ? 15 : 1)) "$job" 2>/dev/null && [ -e "/proc/$job" ]; do :; done
+  wait "$job" 2>/dev/null || status=$?
+  no_guard
+  # It comes before anything was begun, and ends the program, or the work is made whole.
+  case $status in
+    0) same after "a storm of signals"; exits 0 "$landfall" restore ;;
+    129 | 143) ;;
+    *) die "apply in a storm of signals exits with $status: $(cat "$work/said")" ;;
+  esac
+  same before "after a storm of signals"
+done
+
+echo "-- what the kernel refuses while memory is bound changes nothing"
+ethtool -X lf0 equal 2
+"$tool" hds lf0 on
+"$landfall" recv --to /dev/null --listen 10.77.0.1:0 --port-file "$work/port" --transport devmem-tcp \
+  --memory udmabuf --size 4MiB --interface lf0 --queues 3 >/dev/null 2>&1 &
+holder=$!
+for ((i = 0; i < 200; i++)); do [ ! -s "$work/port" ] || break; sleep 0.1; done
+[ -s "$work/port" ] || die "no receiver holds queue 3"
+snapshot >"$work/bound"
+sed 's/queues: 2/queues: [2]/; s/header_split: required/header_split: none/' "$work/policy.yaml" >"$work/none.yaml"
+exits 75 "$landfall" apply "$work/none.yaml"
+says "taken back"
+no_guard
+same bound "refused by the kernel"
+kill "$holder"
+wait "$holder" || true
+"$tool" hds lf0 off
+ethtool -X lf0 default
+same before "without the holder"
+
+echo "-- kill -9, $kills times (seed $seed)"
+RANDOM=$seed
+exec {never}<> <(:)
+pause_within() {  # pause_within MS: less than that, at random, and without starting a program
+  read -rt "$(printf '%d.%03d' 0 $((RANDOM % $1)))" -u "$never" || true
+}
+milliseconds() { echo $(($(date +%s%N) / 1000000)); }
+begin=$(milliseconds)
+exits 0 "$landfall" apply "$work/policy.yaml"
+lasts=$(($(milliseconds) - begin))
+begin=$(milliseconds)
+exits 0 "$landfall" restore
+restore_lasts=$(($(milliseconds) - begin))
+begun=0 whole=0 restores=0
+for ((i = 0; i < kills; i++)); do
+  "$landfall" apply "$work/policy.yaml" >"$work/said" 2>&1 &
+  job=$!
+  pause_within "$lasts"
+  kill -9 "$job" 2>/dev/null || true
+  wait "$job" 2>/dev/null || true
+  # Is anything there, before the guard takes it back?
+  [ ! -e "$LANDFALL_STATE/journal" ] || begun=$((begun + 1))
+  no_guard
+  if [ -e "$LANDFALL_STATE/journal" ]; then
+    same after "after kill $i, which came too late"
+    whole=$((whole + 1))
+    # And a restore that is killed as well; what it has left the next one finishes.
+    "$landfall" restore >/dev/null 2>&1 &
+    job=$!
+    pause_within "$restore_lasts"
+    kill -9 "$job" 2>/dev/null || true
+    wait "$job" 2>/dev/null || true
+    [ ! -e "$LANDFALL_STATE/journal" ] || restores=$((restores + 1))
+    "$landfall" restore >"$work/said" 2>&1 || grep -q LF1611 "$work/said" || die "$(cat "$work/said")"
+  fi
+  same before "after kill $i"
+done
+echo "$kills kills in $lasts ms: $begun with a journal, of these $whole after the last step;" \
+  "$restores restores cut off; the NIC was as before each time"
+
+echo "-- another device of the same name is left alone"
+exits 0 "$landfall" apply "$work/policy.yaml"
+no_guard
+reload queues=4 mtu=4148
+snapshot >"$work/fresh"
+exits 0 "$landfall" restore
+says LF1607
+same fresh "another device"
