@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Goal: an application that names a receiver of a policy gets a Group where the placement allows
+// what this machine can, and an Error with the cause where it does not. (The NIC's side is in the
+// lab: tests/lab/nic/policy.sh.)
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "landfall/landfall.hpp"
+#include "landfall_test/temp_folder.hpp"
+
+namespace landfall {
+namespace {
+
+using ::testing::HasSubstr;
+
+class OpenByPolicy : public ::testing::Test {
+ protected:
+  Result<Group> open(const std::string& interface, const std::string& placement,
+                     const std::string& receiver = "ingest") {
+    PolicyFindings findings;
+    const auto policy = Policy::parse(
+        "version: 1\nmemory: {m: {source: host, size: 1MiB}}\nreceivers:\n  ingest: {interface: " +
+            interface + ", queues: 2, memory: m, transports: [devmem-tcp, tcp], placement: " +
+            placement + "}\nflows: [{match: {dst_port: 5201}, to: ingest}]\n",
+        findings);
+    if (!policy) return policy.error();
+    return Group::open(context_, *policy, receiver, {.state_folder = folder_.path() + "/state"},
+                       &decision_);
+  }
+  std::string reasons_of(const std::string& transport) const {
+    std::string text;
+    for (const Decision::Candidate& one : decision_.candidates)
+      for (const Reason& reason : one.reasons)
+        if (one.transport == transport) text += reason.text + "\n";
+    return text;
+  }
+
+  test::TempFolder folder_;
+  Context context_ = std::move(*Context::create());
+  Decision decision_;
+};
+
+TEST_F(OpenByPolicy, WithoutTheInterfaceWhatCopiesIsTakenAndTheReasonTold) {
+  const auto group = open("nosuch0", "prefer_direct");
+  ASSERT_TRUE(group) << group.error().describe();
+  EXPECT_EQ(group->size(), 2u);
+  EXPECT_EQ(group->memory().size_bytes(), 1u << 20);
+  EXPECT_EQ(decision_.chosen, "tcp");
+  EXPECT_THAT(reasons_of("devmem-tcp"), HasSubstr("no network interface nosuch0"));
+}
+
+TEST_F(OpenByPolicy, AnInterfaceThatIsNoNicIsToldAsWell) {
+  const auto group = open("lo", "allow_copy");
+  ASSERT_TRUE(group) << group.error().describe();
+  EXPECT_THAT(reasons_of("devmem-tcp"), HasSubstr("lo "));
+  EXPECT_FALSE(std::filesystem::exists(folder_.path() + "/state")) << "nothing was to be set up";
+}
+
+TEST_F(OpenByPolicy, WhatMustBeDirectIsRefusedWithTheCause) {
+  const auto group = open("nosuch0", "require_direct");
+  ASSERT_FALSE(group);
+  EXPECT_EQ(group.error().reason(), ReasonCode::interface_unknown);
+}
+
+TEST_F(OpenByPolicy, ANameThatThePolicyHasNot) {
+  const auto group = open("nosuch0", "prefer_direct", "ingset");
+  ASSERT_FALSE(group);
+  EXPECT_EQ(group.error().reason(), ReasonCode::policy_name_unknown);
+  EXPECT_THAT(std::string{group.error().cause()}, HasSubstr("ingset"));
+}
+
+}  // namespace
+}  // namespace landfall
