@@ -35,6 +35,10 @@ file(GLOB landfall_policies CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/config/*.yam
 if(TARGET landfall_cli)
   install(FILES ${landfall_policies} ${PROJECT_SOURCE_DIR}/config/policy.schema.json
     DESTINATION ${CMAKE_INSTALL_DATADIR}/landfall/config COMPONENT tools)
+  # They name /usr/bin/landfall, as a package installs it.
+  install(FILES ${PROJECT_SOURCE_DIR}/config/landfall-nic.service
+    ${PROJECT_SOURCE_DIR}/config/landfall-recv@.service
+    DESTINATION lib/systemd/system COMPONENT tools)
   set(landfall_components runtime dev tools)
 else()
   set(landfall_components runtime dev)

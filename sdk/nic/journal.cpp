@@ -73,7 +73,8 @@ Result<std::vector<Record>> Journal::look(const std::string& folder) {
 }
 
 Result<Journal> Journal::open(const std::string& folder, Wait wait) {
-  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return failed("mkdir", folder);
+  // Readable by all: who receives by a policy looks whether the NIC is as it says.
+  if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) return failed("mkdir", folder);
   const std::string path = folder + "/lock";
   Fd lock{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)};
   if (!lock) return failed("open", path);
@@ -112,7 +113,7 @@ Result<void> Journal::replace(const std::vector<Record>& records) {
   std::string text;
   for (const Record& record : records) text += encode(record);
   {
-    const Fd fd{::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)};
+    const Fd fd{::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644)};
     if (!fd) return failed("open", fresh);
     LANDFALL_CHECK(write_all(fd.get(), fresh, text));
   }
