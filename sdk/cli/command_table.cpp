@@ -90,6 +90,8 @@ constexpr std::array kApply{
     kForce, kState, kJson, kHelp};
 constexpr std::array kConfirm{kState, kHelp};
 constexpr std::array kUndo{kState, kJson, kHelp};
+constexpr std::array kStatus{OptionRow{"watch", "", "go on, and tell what changes", "", ""}, kState,
+                             kJson, kHelp};
 constexpr std::array kPlain{kHelp};
 
 constexpr std::array kCommands{
@@ -118,7 +120,7 @@ constexpr std::array kCommands{
     CommandRow{"restore", "put back all that was there before the first apply", "", 0, 0,
                Complete::nothing, "", kUndo},
     CommandRow{"status", "show what landfall has set up, and whether it still stands", "", 0, 0,
-               Complete::nothing, "", kUndo},
+               Complete::nothing, "", kStatus},
     CommandRow{"completion", "print the completion script of a shell", "SHELL", 1, 1,
                Complete::words, "bash zsh fish", kPlain},
     CommandRow{

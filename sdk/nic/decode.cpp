@@ -173,6 +173,10 @@ Family decode_family(Bytes message) {
   attributes.each_item(CTRL_ATTR_OPS, [&](const Attributes& op) {
     if (const auto command = op.u32(CTRL_ATTR_OP_ID)) family.commands.push_back(*command);
   });
+  attributes.each_item(CTRL_ATTR_MCAST_GROUPS, [&](const Attributes& group) {
+    if (const auto id = group.u32(CTRL_ATTR_MCAST_GRP_ID))
+      family.groups.emplace_back(group.text(CTRL_ATTR_MCAST_GRP_NAME), *id);
+  });
   return family;
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "landfall/abi/backend.h"
@@ -28,6 +29,7 @@ struct Answer {
 struct Family {
   std::uint16_t id = 0;  // 0: the kernel has none of this name
   std::vector<std::uint32_t> commands;
+  std::vector<std::pair<std::string, std::uint32_t>> groups;  // that tell of changes
   bool has(std::uint32_t command) const noexcept;
 };
 

@@ -82,7 +82,14 @@ stream 7000 1000000 >/dev/null
 expect "packets of others there" "$(($(counter rx2_packets) - before_2 + $(counter rx3_packets) - before_3))" -lt 20
 
 echo "-- what somebody else changes is told and left"
+"$landfall" status --watch >"$work/watched" &
+watcher=$!
+for ((i = 0; i < 100; i++)); do [ ! -s "$work/watched" ] || break; sleep 0.1; done
 ethtool -G lf0 rx 1024
+for ((i = 0; i < 100; i++)); do ! grep -q "RX ring.*changed by somebody else" "$work/watched" || break; sleep 0.1; done
+kill "$watcher"
+wait "$watcher" || die "status --watch: $(cat "$work/watched")"
+grep -q "RX ring.*changed by somebody else" "$work/watched" || die "not watched: $(cat "$work/watched")"
 exits 2 "$landfall" status
 says "changed by somebody else"
 ethtool -G lf0 rx 512

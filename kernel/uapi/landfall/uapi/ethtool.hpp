@@ -8,6 +8,7 @@
 namespace landfall::uapi::ethtool {
 
 inline constexpr char kFamily[] = "ethtool";
+inline constexpr char kMonitorGroup[] = "monitor";  // ETHTOOL_MCGRP_MONITOR_NAME
 
 enum Command : std::uint8_t {
   kFeaturesGet = 11,
