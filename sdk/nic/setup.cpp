@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <ctime>
 #include <map>
-#include <ranges>
 
 #include "nic/refusals.hpp"
 
@@ -213,10 +212,10 @@ Result<void> NicSetup::write_final() {
 void NicSetup::resolve_context(Step& step) const {
   if (step.what != What::rule || step.context.empty()) return;
   const auto find_in = [&](const std::vector<Step>& steps) {
-    for (const Step& one : steps | std::views::reverse)
-      if (one.what == What::rss_context && !one.removes && one.context == step.context &&
-          one.interface_index == step.interface_index)
-        return one.id;
+    for (auto one = steps.rbegin(); one != steps.rend(); ++one)
+      if (one->what == What::rss_context && !one->removes && one->context == step.context &&
+          one->interface_index == step.interface_index)
+        return one->id;
     return 0u;
   };
   std::uint32_t id = state_.open ? find_in(state_.open->steps) : 0;
@@ -280,7 +279,7 @@ Result<void> NicSetup::make(Step step) {
   return journal_.append(step_record("done", step));
 }
 
-Result<void> NicSetup::apply(std::vector<Step> steps, const ApplyOptions& options) {
+Result<void> NicSetup::apply(const std::vector<Step>& steps, const ApplyOptions& options) {
   if (state_.open || state_.restoring)
     return Error{Errc::busy, "apply", ReasonCode::awaiting_confirmation};
   if (steps.empty()) return {};
@@ -373,7 +372,8 @@ void NicSetup::take_back(std::vector<Step>& steps, const std::vector<Settings>* 
                          Undone& ret_undone) {
   std::map<std::uint32_t, bool> gone;
   std::vector<Step> kept;
-  for (Step& step : steps | std::views::reverse) {
+  for (auto at = steps.rbegin(); at != steps.rend(); ++at) {
+    Step& step = *at;
     const std::uint32_t index = step.interface_index;
     const auto [known, is_new] = gone.try_emplace(index, false);
     if (is_new) known->second = is_gone(index);

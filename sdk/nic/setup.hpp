@@ -11,6 +11,15 @@
 
 namespace landfall::nic {
 
+/// A transaction that is not final.
+struct OpenTransaction {
+  std::vector<Step> steps;       // begun; all but the last are done
+  std::vector<Settings> found;   // each interface at its beginning
+  std::string policy;            // for people
+  bool applied = false;          // it waits to be confirmed
+  std::uint64_t deadline_s = 0;  // CLOCK_BOOTTIME; 0: none
+};
+
 /// What a journal says: how things were before landfall, and what it has made of them.
 struct SetupState {
   std::string boot_id;
@@ -18,15 +27,7 @@ struct SetupState {
   std::vector<Settings> before;  // of each interface, when it was first touched
   std::vector<Step> steps;       // in effect, and ours to take back; in the order of their making
 
-  /// A transaction that is not final.
-  struct Open {
-    std::vector<Step> steps;       // begun; all but the last are done
-    std::vector<Settings> found;   // each interface at its beginning
-    std::string policy;            // for people
-    bool applied = false;          // it waits to be confirmed
-    std::uint64_t deadline_s = 0;  // CLOCK_BOOTTIME; 0: none
-  };
-  std::optional<Open> open;
+  std::optional<OpenTransaction> open;
   bool restoring = false;  // a restore has begun
 
   const Settings* before_of(std::uint32_t interface_index) const noexcept;
@@ -80,7 +81,7 @@ class NicSetup {
   /// All steps or none. Errors: busy - awaiting_confirmation, plan_outdated (nothing was done);
   /// the error of the step that failed, with what became of those before it: setup_rolled_back
   /// (all were taken back) or undo_incomplete.
-  Result<void> apply(std::vector<Step> steps, const ApplyOptions& options);
+  Result<void> apply(const std::vector<Step>& steps, const ApplyOptions& options);
   /// Errors: not_found - nothing_set_up: nothing waits for it.
   Result<void> confirm();
   /// Takes back what waits to be confirmed. Errors: not_found - nothing_set_up; io -

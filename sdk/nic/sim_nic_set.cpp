@@ -73,7 +73,7 @@ void SimInterface::use_default_table() {
   table_is_users = false;
   std::vector<std::uint32_t>& table = state.rss.front().table;
   for (std::size_t i = 0; i < table.size(); ++i)
-    table[i] = static_cast<std::uint32_t>(i % state.queue_count());
+    table[i] = static_cast<std::uint32_t>(i % std::max(state.queue_count(), 1u));
 }
 
 // net/ethtool/rings.c: ethnl_set_rings.
