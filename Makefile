@@ -68,7 +68,10 @@ lab: lab-test  ## run the lab tests in a VM with a kernel that has devmem TCP an
 lab-test:  ## the same, only the tests that match T; LANDFALL_LAB_KERNEL=6.12 for another kernel
 	@$(setup) test lab
 	cmake --preset dev
-	cmake --build --preset dev -j $(JOBS) --target lab_programs
+	# The kernel is fetched while the tests are built.
+	kernel/lab/fetch & fetch=$$!; \
+	cmake --build --preset dev -j $(JOBS) --target lab_programs; built=$$?; \
+	wait $$fetch && exit $$built
 	kernel/lab/run build/dev $(if $(T),-R '$(T)')
 
 lab-selftests:  ## the kernel's own tests of NICs on the software NIC, in that VM; T="devmem hds"

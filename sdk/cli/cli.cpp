@@ -39,8 +39,9 @@ struct Verb {
   std::string_view name;
   int (*run)(const Arguments&, Console&);
 };
-constexpr std::array<Verb, 16> kVerbs{{{"info", run_info},
+constexpr std::array<Verb, 17> kVerbs{{{"info", run_info},
                                        {"doctor", run_doctor},
+                                       {"topo", run_topo},
                                        {"recv", run_recv},
                                        {"send", run_send},
                                        {"bench", run_bench},

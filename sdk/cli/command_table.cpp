@@ -44,6 +44,7 @@ constexpr auto receiving(const std::array<OptionRow, kRows>& rows) {
 }
 
 constexpr std::array kInfo{kJson, kPlugin, kHelp};
+constexpr std::array kTopo{kJson, kHelp};
 constexpr std::array kDoctor{kJson, kPlugin, kHelp};
 constexpr auto kRecv = receiving(std::array{
     OptionRow{"to", "FILE|DIR|-", "where the bytes go; - is standard output", "", "",
@@ -59,6 +60,7 @@ constexpr auto kRecv = receiving(std::array{
     OptionRow{"policy", "FILE", "receive as a receiver of this policy: memory, queues, transports",
               "", "", Complete::file},
     OptionRow{"receiver", "NAME", "of --policy", "", ""}, kState,
+    OptionRow{"metrics", "ADDR:PORT", "answer there with metrics for Prometheus", "", ""},
     OptionRow{"report", "FILE", "write the summary into FILE as JSON", "", "", Complete::file}});
 constexpr std::array kSend{
     OptionRow{"to", "ADDR:PORT", "the receiver", "", ""},
@@ -99,6 +101,8 @@ constexpr std::array kCommands{
                Complete::nothing, "", kInfo},
     CommandRow{"doctor", "check what landfall needs, with the command that mends it", "", 0, 0,
                Complete::nothing, "", kDoctor},
+    CommandRow{"topo", "show which NIC is near which accelerator, NUMA node and CPUs", "", 0, 0,
+               Complete::nothing, "", kTopo},
     CommandRow{"recv", "receive files or any byte stream", "", 0, 0, Complete::nothing, "", kRecv},
     CommandRow{"send", "send files, a directory or standard input", "FILE|DIR|-", 1, 1,
                Complete::file, "", kSend},
@@ -123,11 +127,11 @@ constexpr std::array kCommands{
                Complete::nothing, "", kStatus},
     CommandRow{"completion", "print the completion script of a shell", "SHELL", 1, 1,
                Complete::words, "bash zsh fish", kPlain},
-    CommandRow{
-        "help", "show help on a verb", "VERB", 0, 1, Complete::words,
-        "info doctor recv send bench explain validate schema plan apply confirm rollback restore "
-        "status completion",
-        kPlain},
+    CommandRow{"help", "show help on a verb", "VERB", 0, 1, Complete::words,
+               "info doctor topo recv send bench explain validate schema plan apply confirm "
+               "rollback restore "
+               "status completion",
+               kPlain},
 };
 
 constexpr std::array kGlobal{kHelp, OptionRow{"version", "", "show the version and exit", "", ""}};

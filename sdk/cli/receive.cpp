@@ -58,6 +58,7 @@ class Loop {
   bool revoked_ = false;  // nothing more will come
   std::optional<Clock::time_point> began_, ended_;
   Clock::time_point last_shown_{};
+  bool idle_shown_ = false;  // with no stream open
   std::uint64_t batches_ = 0;
   double cpu_before_ = 0;
   std::array<Completion, 64> batch_;
@@ -226,6 +227,9 @@ ReceiveOutcome Loop::run() {
     if (!go_on || revoked_) break;
     if (count == 0) {
       if (transfer_is_over()) break;
+      // The last word on what is over; then nothing changes until there is more.
+      if (streams_.empty() && !idle_shown_) show_progress(true);
+      idle_shown_ = streams_.empty();
       go_on = sleep();
     } else if (++batches_ % 64 == 0 && stop_asked()) {
       break;  // a sender that never pauses does not keep the user's Ctrl-C waiting

@@ -10,6 +10,7 @@
 
 #include "exit_code.hpp"
 #include "landing.hpp"
+#include "metrics.hpp"
 #include "policy_file.hpp"
 #include "receive.hpp"
 #include "report.hpp"
@@ -207,6 +208,18 @@ Result<int> Recv::run() {
 
   ReceiveOptions options = receive_options(stop.get());
   options.raw_streams = flows;
+  std::unique_ptr<MetricsServer> metrics;
+  if (arguments_.has("metrics")) {
+    LANDFALL_TRY(const Address wanted, parse_address(arguments_.value("metrics")));
+    LANDFALL_TRY(metrics, MetricsServer::open(wanted));
+    console_.message("metrics at http://" + format_address(metrics->address()) + "/metrics");
+    metrics->publish(metrics_text({}, *group));
+    options.on_progress = [&metrics, &group = *group,
+                           shown = options.on_progress](const Progress& p) {
+      if (shown) shown(p);
+      metrics->publish(metrics_text(p, group));
+    };
+  }
   const ReceiveOutcome outcome = receive(*group, destination, options);
   console_.end_progress();
   const bool printed = print_summary(outcome, *group, source, to != "-");

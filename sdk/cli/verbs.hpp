@@ -8,6 +8,7 @@ namespace landfall::cli {
 
 int run_info(const Arguments& arguments, Console& console);
 int run_doctor(const Arguments& arguments, Console& console);
+int run_topo(const Arguments& arguments, Console& console);
 int run_recv(const Arguments& arguments, Console& console);
 int run_send(const Arguments& arguments, Console& console);
 int run_bench(const Arguments& arguments, Console& console);

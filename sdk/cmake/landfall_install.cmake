@@ -34,6 +34,7 @@ install(FILES ${PROJECT_BINARY_DIR}/landfall.pc
 file(GLOB landfall_policies CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/config/*.yaml)
 if(TARGET landfall_cli)
   install(FILES ${landfall_policies} ${PROJECT_SOURCE_DIR}/config/policy.schema.json
+    ${PROJECT_SOURCE_DIR}/config/landfall-dashboard.json
     DESTINATION ${CMAKE_INSTALL_DATADIR}/landfall/config COMPONENT tools)
   # They name /usr/bin/landfall, as a package installs it.
   install(FILES ${PROJECT_SOURCE_DIR}/config/landfall-nic.service

@@ -43,14 +43,6 @@ std::optional<std::vector<std::uint8_t>> bytes_of(std::string_view hex) {
   return bytes;
 }
 
-std::string sum_of(std::string_view line) {
-  const std::uint32_t sum = detail::crc32c(std::as_bytes(std::span{line}));
-  std::array<std::uint8_t, 4> bytes{};
-  for (std::size_t i = 0; i < bytes.size(); ++i)
-    bytes[i] = static_cast<std::uint8_t>(sum >> (24 - 8 * i));
-  return hex_of(bytes);
-}
-
 std::string escaped(std::string_view text) {
   std::string result;
   for (const char c : text) {
@@ -156,17 +148,25 @@ bool Record::has(std::string_view name) const noexcept {
   return std::ranges::any_of(fields, [&](const auto& field) { return field.first == name; });
 }
 
+std::string sum_of_line(std::string_view rest) {
+  const std::uint32_t sum = detail::crc32c(std::as_bytes(std::span{rest}));
+  std::array<std::uint8_t, 4> bytes{};
+  for (std::size_t i = 0; i < bytes.size(); ++i)
+    bytes[i] = static_cast<std::uint8_t>(sum >> (24 - 8 * i));
+  return hex_of(bytes);
+}
+
 std::string encode(const Record& record) {
   std::string line = record.type;
   for (const auto& [name, value] : record.fields) line += " " + name + "=" + escaped(value);
-  return sum_of(line) + " " + line + "\n";
+  return sum_of_line(line) + " " + line + "\n";
 }
 
 std::optional<Record> decode(std::string_view line) {
   if (line.size() < kSumChars + 2 || line[kSumChars] != ' ') return std::nullopt;
   const std::string_view sum = line.substr(0, kSumChars);
   line.remove_prefix(kSumChars + 1);
-  if (sum_of(line) != sum) return std::nullopt;
+  if (sum_of_line(line) != sum) return std::nullopt;
   Record record;
   for (bool first = true; !line.empty(); first = false) {
     const std::size_t end = std::min(line.find(' '), line.size());

@@ -29,6 +29,9 @@ std::string encode(const Record& record);
 /// Of one line without its end. nullopt: the checksum does not fit, or it is no record.
 std::optional<Record> decode(std::string_view line);
 
+/// The checksum of what follows it on its line, as it is written.
+std::string sum_of_line(std::string_view rest);
+
 /// All lines of a file. What was being written when a crash came is left out; `ret_damaged`: a
 /// line in the midst of others is wrong.
 std::vector<Record> decode_all(std::string_view text, bool& ret_damaged);

@@ -2,6 +2,7 @@
 #include "policy/plan.hpp"
 
 #include <algorithm>
+#include <fstream>
 #include <optional>
 #include <set>
 #include <utility>
@@ -55,6 +56,7 @@ class InterfacePlanner {
     plan_.found.push_back(now_);
     choose_queues();
     want_settings();
+    note_far_memory();
     want_table();
     want_flows();
     guard_host();
@@ -149,6 +151,18 @@ class InterfacePlanner {
       problem(ReasonCode::header_split_off, "receivers",
               now_.name + " does not say that it can split headers off", "header_split: keep");
     if (!now_.hds_threshold_bytes && threshold_ && threshold_->value == 0) threshold_.reset();
+  }
+
+  void note_far_memory() {
+    for (const Receiver* receiver : receivers_) {
+      const Policy::Memory* memory = input_.policy.find_memory(receiver->memory);
+      if (memory == nullptr || !memory->numa_node || found_.numa_node < 0) continue;
+      if (*memory->numa_node == static_cast<std::uint32_t>(found_.numa_node)) continue;
+      plan_.notes.push_back("receiver " + receiver->name + ": " + now_.name + " is on NUMA node " +
+                            std::to_string(found_.numa_node) + ", and memory '" + memory->name +
+                            "' on node " + std::to_string(*memory->numa_node) +
+                            ": every byte crosses the link between them (landfall topo)");
+    }
   }
 
   void want_table() {
@@ -469,6 +483,8 @@ Result<Found> read_found(nic::Nic& nic, std::uint32_t interface_index) {
   if (found.state.rule_table && found.state.rule_table->rules != 0) {
     LANDFALL_TRY(found.rules, nic.rules(interface_index));
   }
+  std::ifstream node{"/sys/class/net/" + found.state.name + "/device/numa_node"};
+  if (!(node >> found.numa_node)) found.numa_node = -1;
   return found;
 }
 

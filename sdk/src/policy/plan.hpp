@@ -17,6 +17,7 @@ namespace landfall::policy {
 struct Found {
   nic::NicState state;
   std::vector<nic::Rule> rules;
+  int numa_node = -1;  // of its device; -1: not known
 };
 
 /// Errors: those of Nic::read and Nic::rules.

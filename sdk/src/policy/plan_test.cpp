@@ -260,6 +260,18 @@ flows:
   EXPECT_THAT(unwanted.notes, ElementsAre(HasSubstr("changed rx_ring to 1024")));
 }
 
+TEST_F(PlanTest, MemoryThatIsFarFromTheNicIsNoted) {
+  const Policy policy = parsed(
+      "version: 1\nmemory: {m: {source: host, size: 1MiB, numa_node: 1}}\nreceivers:\n  ingest: "
+      "{interface: eth5, memory: m, queues: 1}\n");
+  std::vector<Found> found{{*sim_->read(kIndex), {}, 1}};
+  const nic::SetupState none;
+  EXPECT_THAT(make_plan({policy, found, none, {}}).notes, IsEmpty());
+  found[0].numa_node = 0;
+  EXPECT_THAT(make_plan({policy, found, none, {}}).notes,
+              ElementsAre(HasSubstr("eth5 is on NUMA node 0, and memory 'm' on node 1")));
+}
+
 // Any policy at all: what can be applied is applied, has then nothing left to do, and is put back.
 TEST_F(PlanTest, GeneratedPoliciesComeAndGo) {
   std::size_t applied = 0, steps = 0;

@@ -47,7 +47,7 @@ echo "-- the other queue's receiver goes on"
 receiver_start 5002 --devmem lf0 --queue 2 --pool 33554432
 other=$receiver
 exec 9<&8 8<&-
-peer timeout "$patience" "$tool" send "$here" 5002 819200000 &
+peer timeout "$patience" "$tool" send "$here" 5002 409600000 &
 receiver_start 5001 --devmem lf0 --queue 3 --hold 1000 --phase "$work/phase"
 exec 8<&-
 peer timeout "$patience" "$tool" send "$here" 5001 4096000000 2>/dev/null &
@@ -57,6 +57,6 @@ result=$(cat <&9)
 exec 9<&-
 echo "$result"
 wait "$other" || die "the other receiver"
-expect "bytes of the other" "$(value devmem)" -eq 819200000
+expect "bytes of the other" "$(value devmem)" -eq 409600000
 expect "wrong pieces of the other" "$(value wrong)" -eq 0
 expect "milliseconds without a byte" "$(value pause_ms)" -lt 1000
