@@ -464,7 +464,8 @@ TEST_F(SetupTest, ADamagedJournalTouchesNothingOfOthers) {
   const std::string whole = journal();
   ASSERT_GT(whole.size(), 1000u);
   const auto foreign_is_there = [&] {
-    const Rule* rule = now().rule_at(3);
+    const Settings at_this_moment = now();
+    const Rule* rule = at_this_moment.rule_at(3);
     return rule != nullptr && ntohs(rule->spec.h_u.tcp_ip4_spec.pdst) == 22;
   };
   const auto expect_safe = [&](const std::string& text, bool may_pass) {
