@@ -49,7 +49,8 @@ TEST(Arguments, RefuseWhatIsWrong) {
   EXPECT_NE(refusal({}), "");
   EXPECT_EQ(refusal({"completion", "bash", "--json"}),
             "landfall completion: it has no JSON output");
-  EXPECT_EQ(refusal({"recv", "--to"}), "landfall recv: --to needs a value: FILE|DIR|-");
+  EXPECT_EQ(refusal({"recv", "--to"}),
+            "landfall recv: --to needs a value: FILE|DIR|-|exec:PROGRAM");
   EXPECT_EQ(refusal({"recv", "--to", "a", "--to", "b"}),
             "landfall recv: --to is given more than once");
   EXPECT_EQ(refusal({"send"}), "landfall send: needs FILE|DIR|-");

@@ -47,7 +47,8 @@ constexpr std::array kInfo{kJson, kPlugin, kHelp};
 constexpr std::array kTopo{kJson, kHelp};
 constexpr std::array kDoctor{kJson, kPlugin, kHelp};
 constexpr auto kRecv = receiving(std::array{
-    OptionRow{"to", "FILE|DIR|-", "where the bytes go; - is standard output", "", "",
+    OptionRow{"to", "FILE|DIR|-|exec:PROGRAM",
+              "where the bytes go; - is standard output, PROGRAM gets each file", "", "",
               Complete::file},
     OptionRow{"listen", "ADDR:PORT", "where to listen; port 0: the kernel picks one", "[::]:5201",
               ""},

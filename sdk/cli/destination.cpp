@@ -13,6 +13,7 @@
 #include <random>
 
 #include "console.hpp"
+#include "program_file.hpp"
 
 namespace landfall::cli {
 namespace {
@@ -140,6 +141,12 @@ Result<Destination> Destination::open(const std::string& to) {
     d.kind_ = Kind::stream;
     return d;
   }
+  constexpr std::string_view kProgram = "exec:";
+  if (to.starts_with(kProgram)) {
+    d.last_ = to.substr(kProgram.size());
+    d.kind_ = Kind::program;
+    return d;
+  }
   struct stat st {};
   const bool exists = ::stat(to.c_str(), &st) == 0;
   if (exists && !S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) {
@@ -199,6 +206,7 @@ Result<std::unique_ptr<PartFile>> Destination::begin(const ObjectHead& head) {
   const mode_t mode = head.mode & ~process_umask();
   if (kind_ == Kind::stream)
     return std::unique_ptr<PartFile>{std::make_unique<StreamFile>(root_.get(), shown_)};
+  if (kind_ == Kind::program) return start_program(last_, head.name);
   if (kind_ == Kind::file) {
     if (std::exchange(taken_, true))
       return Error{Errc::invalid_argument, "", ReasonCode::destination_refused}.with(
@@ -218,6 +226,8 @@ Result<std::unique_ptr<PartFile>> Destination::begin_raw() {
     do {
       head.name = std::to_string(next_number_++);
     } while (::fstatat(root_.get(), head.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0);
+  } else if (kind_ == Kind::program) {
+    head.name = std::to_string(next_number_++);
   } else {
     head.name = "a second stream";
   }
@@ -225,7 +235,7 @@ Result<std::unique_ptr<PartFile>> Destination::begin_raw() {
 }
 
 Result<void> Destination::make_directory(std::uint64_t transfer_id, const ObjectHead& head) {
-  if (kind_ == Kind::stream) return {};
+  if (kind_ == Kind::stream || kind_ == Kind::program) return {};
   if (kind_ == Kind::file)
     return Error{Errc::invalid_argument, "", ReasonCode::destination_refused}.with(
         "'" + shown_ + "' is a file and the directory '" + printable(head.name) + "' came");

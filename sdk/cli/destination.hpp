@@ -31,7 +31,8 @@ class PartFile {
 
 class Destination {
  public:
-  /// "-": standard output. An existing directory, or a name that ends in '/': a directory, made if
+  /// "-": standard output. "exec:PROGRAM": each object on the standard input of PROGRAM NAME. An
+  /// existing directory, or a name that ends in '/': a directory, made if
   /// need be. A device, pipe or socket: written in the order of arrival. Else a file.
   /// Errors: os errors of open and mkdir.
   static Result<Destination> open(const std::string& to);
@@ -50,7 +51,7 @@ class Destination {
   Result<void> end_stream(const StreamHead& stream);
 
  private:
-  enum class Kind { directory, file, stream };
+  enum class Kind { directory, file, stream, program };
   Result<Fd> open_parent(std::string_view name, std::string& ret_last);
   Result<std::unique_ptr<PartFile>> begin_file(int directory, const std::string& last, mode_t mode);
 

@@ -160,7 +160,9 @@ Result<SetupState> look_at_state(const std::string& folder) {
   LANDFALL_TRY(const std::vector<Record> records, Journal::look(folder));
   LANDFALL_TRY(SetupState state, read_state(records));
   LANDFALL_TRY(const Record host, host_record("host"));
-  if (state.boot_id != host.text("boot")) state = {};
+  if (state.boot_id != host.text("boot")) return SetupState{};
+  if (state.open && state.open->applied)
+    for (const Step& step : state.open->steps) join(state.steps, step);
   return state;
 }
 

@@ -38,8 +38,8 @@ struct SetupState {
 /// Errors: io - journal_damaged.
 Result<SetupState> read_state(const std::vector<Record>& records);
 
-/// Of the journal in `folder`, without taking it. Empty where that is of another boot.
-/// Errors: io - journal_failed, journal_damaged.
+/// Of the journal in `folder`, without taking it, as it is when what waits is confirmed: `steps`
+/// has that too. Empty where it is of another boot. Errors: io - journal_failed, journal_damaged.
 Result<SetupState> look_at_state(const std::string& folder);
 
 /// What became of steps that were taken back.

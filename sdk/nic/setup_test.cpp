@@ -333,6 +333,15 @@ TEST_F(SetupTest, WhatIsNotConfirmedIsTakenBack) {
   expect_as_before();
 }
 
+TEST_F(SetupTest, WhatWaitsCountsForWhoeverPlans) {
+  apply_all(boot_time_s() + 1000);
+  const auto state = look_at_state(folder_.path());
+  ASSERT_TRUE(state) << state.error().describe();
+  EXPECT_THAT(state->steps, SizeIs(10));
+  ASSERT_TRUE(state->open);
+  EXPECT_EQ(state->find(setting(What::rx_ring, 0, 0))->to, 4096u);
+}
+
 TEST_F(SetupTest, WhatSomebodyElseChangedIsLeftAndTold) {
   apply_all();
   SimInterface& at = sim_->at(kIndex);

@@ -63,6 +63,12 @@ says 'RSS context "ingest" over queues 2-3'
 says 'rule tcp to 10.77.0.1 port 5201'
 same before plan
 
+sed 's/match: {dst_ip: 10.77.0.1, dst_port: 5201}/match: {dst_ip: 10.77.0.0\/24}/' "$work/policy.yaml" >"$work/wide.yaml"
+SSH_CONNECTION="10.77.0.2 51000 10.77.0.1 22" exits 65 "$landfall" plan "$work/wide.yaml"
+says LF1604
+SSH_CONNECTION="10.77.0.2 51000 10.77.0.1 22" exits 2 "$landfall" plan --force "$work/wide.yaml"
+SSH_CONNECTION="10.78.0.2 51000 10.78.0.1 22" exits 2 "$landfall" plan "$work/wide.yaml"
+
 echo "-- apply does it, and then there is nothing to do"
 exits 0 "$landfall" apply "$work/policy.yaml"
 exits 0 "$landfall" plan "$work/policy.yaml"
@@ -121,6 +127,8 @@ says LF1610
 no_guard
 same before "unconfirmed"
 exits 0 "$landfall" apply --confirm-within 60s "$work/policy.yaml"
+exits 0 "$landfall" plan "$work/policy.yaml"
+says "waits to be confirmed"
 exits 0 "$landfall" confirm
 no_guard
 same after "confirmed"
