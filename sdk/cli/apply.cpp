@@ -61,6 +61,7 @@ int run_apply(const Arguments& arguments, Console& console) {
   }
   const auto kernel = nic::open_kernel_nic();
   if (!kernel) return failed(console, kernel.error());
+  const SignalsHeld signals;
   auto setup = open_setup(**kernel, arguments, console);
   if (!setup) return failed(console, setup.error());
   if (setup->state().open)
@@ -75,9 +76,7 @@ int run_apply(const Arguments& arguments, Console& console) {
     if (!guard) return failed(console, guard.error());
     nic::ApplyOptions options{.policy = shown_name(file)};
     if (seconds) options.deadline_s = nic::boot_time_s() + *seconds;
-    SignalsHeld signals;
     const auto applied = setup->apply(plan->steps, options);
-    signals.forget();
     if (!applied) return failed(console, applied.error());
   }
   if (arguments.has("json")) return print_json(json_of(*plan)) ? kExitOk : kExitFailure;

@@ -281,13 +281,10 @@ SignalsHeld::SignalsHeld() {
 }
 
 SignalsHeld::~SignalsHeld() {
-  ::sigprocmask(SIG_SETMASK, &before_, nullptr);
-}
-
-void SignalsHeld::forget() {
   const timespec now{};
   while (::sigtimedwait(&held_, nullptr, &now) > 0) {
   }
+  ::sigprocmask(SIG_SETMASK, &before_, nullptr);
 }
 
 Result<nic::NicSetup> open_setup(nic::Nic& nic, const Arguments& arguments,

@@ -40,16 +40,14 @@ std::string text_of(const std::vector<nic::Step>& steps, const Console& console)
 bool tell_undone(const nic::Undone& undone, const Console& console);
 Json json_of(const nic::Undone& undone);
 
-/// While this lives, Ctrl-C, SIGTERM and SIGHUP wait: what has begun is made whole first. It takes
-/// milliseconds a step.
+/// While this lives, Ctrl-C, SIGTERM and SIGHUP have no effect: what has begun is made whole, which
+/// takes milliseconds a step, and the exit status says so.
 class SignalsHeld {
  public:
   SignalsHeld();
   ~SignalsHeld();
   SignalsHeld(const SignalsHeld&) = delete;
   SignalsHeld& operator=(const SignalsHeld&) = delete;
-  /// They have come meanwhile, and are forgotten: the work is done.
-  void forget();
 
  private:
   sigset_t held_{}, before_{};

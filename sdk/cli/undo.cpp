@@ -18,11 +18,10 @@ int undo(const Arguments& arguments, const Console& console,
          Result<nic::Undone> (nic::NicSetup::*how)()) {
   const auto kernel = nic::open_kernel_nic();
   if (!kernel) return failed(console, kernel.error());
+  const SignalsHeld signals;
   auto setup = open_setup(**kernel, arguments, console);
   if (!setup) return failed(console, setup.error());
-  SignalsHeld signals;
   const auto undone = ((*setup).*how)();
-  signals.forget();
   if (!undone) return failed(console, undone.error());
   if (arguments.has("json") && !print_json(json_of(*undone))) return kExitFailure;
   if (!arguments.has("json")) {

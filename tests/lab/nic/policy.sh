@@ -177,10 +177,11 @@ for ((i = 0; i < 3; i++)); do
   status=0
   "$landfall" apply "$work/policy.yaml" >"$work/said" 2>&1 &
   job=$!
+  sleep "0.$((i * 2))"
   while kill -$((RANDOM % 2 ? 15 : 1)) "$job" 2>/dev/null && [ -e "/proc/$job" ]; do :; done
   wait "$job" 2>/dev/null || status=$?
   no_guard
-  # It comes before anything was begun, and ends the program, or the work is made whole.
+  # It comes before the journal is taken, and ends the program, or the work is made whole.
   case $status in
     0) same after "a storm of signals"; exits 0 "$landfall" restore ;;
     129 | 143) ;;
