@@ -14,11 +14,6 @@ namespace {
 
 constexpr std::uint64_t kConfirmMax_s = 24 * 3600;
 
-int failed(const Console& console, const Error& error) {
-  console.error(error);
-  return exit_of(error);
-}
-
 /// "60s", "5m": seconds.
 std::optional<std::uint64_t> read_seconds(std::string_view text) {
   std::uint64_t number = 0;

@@ -19,20 +19,6 @@ namespace {
 
 constexpr std::size_t kSavedPlanBytesMax = 64u << 20;
 
-Result<std::vector<policy::Found>> find_interfaces(nic::Nic& nic, const Policy& policy,
-                                                   const nic::SetupState& setup) {
-  LANDFALL_TRY(const std::vector<nic::InterfaceName> names, nic.interfaces());
-  std::vector<policy::Found> found;
-  for (const nic::InterfaceName& name : names) {
-    const bool wanted = std::ranges::any_of(
-        policy.receivers, [&](const Policy::Receiver& one) { return one.interface == name.name; });
-    if (!wanted && setup.before_of(name.index) == nullptr) continue;
-    LANDFALL_TRY(policy::Found one, policy::read_found(nic, name.index));
-    found.push_back(std::move(one));
-  }
-  return found;
-}
-
 std::string sign_of(const nic::Step& step, const Console& console) {
   if (step.is_setting()) return console.fair("~");
   return step.removes ? console.bad("-") : console.good("+");
@@ -80,7 +66,7 @@ Error outdated(const std::string& file, const std::string& why) {
 }  // namespace
 
 Result<policy::Plan> make_plan(nic::Nic& nic, const Policy& policy, const nic::SetupState& setup) {
-  LANDFALL_TRY(const std::vector<policy::Found> found, find_interfaces(nic, policy, setup));
+  LANDFALL_TRY(const std::vector<policy::Found> found, policy::read_found(nic, policy, setup));
   const std::vector<nic::FlowKey> sessions = own_sessions();
   return policy::make_plan({policy, found, setup, sessions});
 }
@@ -179,6 +165,11 @@ int exit_of_problems(const policy::Plan& plan) {
         problem.code != ReasonCode::rule_conflict)
       return kExitUnsupported;
   return kExitData;
+}
+
+int failed(const Console& console, const Error& error) {
+  console.error(error);
+  return exit_of(error);
 }
 
 Json json_of(const nic::Step& step) {

@@ -32,6 +32,9 @@ bool tell_problems(const policy::Plan& plan, bool force, const Console& console)
 /// The exit status where tell_problems() says no.
 int exit_of_problems(const policy::Plan& plan);
 
+/// Tells the error; answers its exit status.
+int failed(const Console& console, const Error& error);
+
 Json json_of(const nic::Step& step);
 Json json_of(const policy::Plan& plan);
 /// One line for each step, by interface, with its reason.

@@ -7,14 +7,6 @@
 #include "verbs.hpp"
 
 namespace landfall::cli {
-namespace {
-
-int failed(const Console& console, const Error& error) {
-  console.error(error);
-  return exit_of(error);
-}
-
-}  // namespace
 
 int run_plan(const Arguments& arguments, Console& console) {
   const std::string& file = arguments.positionals.front();

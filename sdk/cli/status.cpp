@@ -160,20 +160,16 @@ Result<int> watch(nic::Nic& nic, const std::string& folder, Standing before, boo
 }  // namespace
 
 int run_status(const Arguments& arguments, Console& console) {
-  const auto failed = [&](const Error& error) {
-    console.error(error);
-    return exit_of(error);
-  };
   const std::string folder = arguments.value("state");
   const bool json = arguments.has("json");
   const auto kernel = nic::open_kernel_nic();
-  if (!kernel) return failed(kernel.error());
+  if (!kernel) return failed(console, kernel.error());
   const auto standing = look(**kernel, folder);
-  if (!standing) return failed(standing.error());
+  if (!standing) return failed(console, standing.error());
   if (!print_standing(*standing, json, console)) return kExitFailure;
   if (!arguments.has("watch")) return standing->drifted() ? kExitChanges : kExitOk;
   const auto watched = watch(**kernel, folder, *standing, json, console);
-  return watched ? *watched : failed(watched.error());
+  return watched ? *watched : failed(console, watched.error());
 }
 
 }  // namespace landfall::cli

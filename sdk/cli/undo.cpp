@@ -9,11 +9,6 @@
 namespace landfall::cli {
 namespace {
 
-int failed(const Console& console, const Error& error) {
-  console.error(error);
-  return exit_of(error);
-}
-
 int undo(const Arguments& arguments, const Console& console,
          Result<nic::Undone> (nic::NicSetup::*how)()) {
   const auto kernel = nic::open_kernel_nic();

@@ -31,23 +31,8 @@ Error interface_missing(const std::string& name) {
       "there is no network interface " + name);
 }
 
-/// The interfaces that the policy names and those that were set up before.
-Result<std::vector<policy::Found>> find(nic::Nic& nic, const Policy& policy,
-                                        const nic::SetupState& state) {
-  LANDFALL_TRY(const std::vector<nic::InterfaceName> names, nic.interfaces());
-  std::vector<policy::Found> found;
-  for (const nic::InterfaceName& name : names) {
-    const bool wanted = std::ranges::any_of(
-        policy.receivers, [&](const Policy::Receiver& one) { return one.interface == name.name; });
-    if (!wanted && state.before_of(name.index) == nullptr) continue;
-    LANDFALL_TRY(policy::Found one, policy::read_found(nic, name.index));
-    found.push_back(std::move(one));
-  }
-  return found;
-}
-
 Result<Plan> plan_for(nic::Nic& nic, const Policy& policy, const nic::SetupState& state) {
-  LANDFALL_TRY(const std::vector<policy::Found> found, find(nic, policy, state));
+  LANDFALL_TRY(const std::vector<policy::Found> found, policy::read_found(nic, policy, state));
   return policy::make_plan({policy, found, state, {}});
 }
 

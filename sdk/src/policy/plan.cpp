@@ -475,9 +475,7 @@ class InterfacePlanner {
   std::size_t unplaced_ = 0;       // rules for which the driver finds a place
 };
 
-}  // namespace
-
-Result<Found> read_found(nic::Nic& nic, std::uint32_t interface_index) {
+Result<Found> read_interface(nic::Nic& nic, std::uint32_t interface_index) {
   Found found;
   LANDFALL_TRY(found.state, nic.read(interface_index));
   if (found.state.rule_table && found.state.rule_table->rules != 0) {
@@ -486,6 +484,22 @@ Result<Found> read_found(nic::Nic& nic, std::uint32_t interface_index) {
   std::ifstream node{"/sys/class/net/" + found.state.name + "/device/numa_node"};
   if (!(node >> found.numa_node)) found.numa_node = -1;
   return found;
+}
+
+}  // namespace
+
+Result<std::vector<Found>> read_found(nic::Nic& nic, const Policy& policy,
+                                      const nic::SetupState& setup) {
+  LANDFALL_TRY(const std::vector<nic::InterfaceName> names, nic.interfaces());
+  std::vector<Found> all;
+  for (const nic::InterfaceName& name : names) {
+    const bool wanted = std::ranges::any_of(
+        policy.receivers, [&](const Receiver& one) { return one.interface == name.name; });
+    if (!wanted && setup.before_of(name.index) == nullptr) continue;
+    LANDFALL_TRY(Found one, read_interface(nic, name.index));
+    all.push_back(std::move(one));
+  }
+  return all;
 }
 
 Plan make_plan(const PlanInput& input) {

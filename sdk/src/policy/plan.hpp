@@ -20,8 +20,10 @@ struct Found {
   int numa_node = -1;  // of its device; -1: not known
 };
 
-/// Errors: those of Nic::read and Nic::rules.
-Result<Found> read_found(nic::Nic& nic, std::uint32_t interface_index);
+/// The interfaces that the policy names, and those that were set up before.
+/// Errors: those of Nic::interfaces, Nic::read and Nic::rules.
+Result<std::vector<Found>> read_found(nic::Nic& nic, const Policy& policy,
+                                      const nic::SetupState& setup);
 
 /// Why a policy cannot be applied here.
 struct PlanProblem {
