@@ -162,7 +162,8 @@ std::string encode(const Record& record) {
   return sum_of_line(line) + " " + line + "\n";
 }
 
-std::optional<Record> decode(std::string_view line) {
+std::optional<Record> decode(const std::string_view whole) {
+  std::string_view line = whole;
   if (line.size() < kSumChars + 2 || line[kSumChars] != ' ') return std::nullopt;
   const std::string_view sum = line.substr(0, kSumChars);
   line.remove_prefix(kSumChars + 1);
@@ -182,6 +183,9 @@ std::optional<Record> decode(std::string_view line) {
     if (!value) return std::nullopt;
     record.add(std::string{word.substr(0, equals)}, std::move(*value));
   }
+  // Where a journal goes on is counted from what encode() makes of its records.
+  const std::string again = encode(record);
+  if (std::string_view{again}.substr(0, again.size() - 1) != whole) return std::nullopt;
   return record;
 }
 

@@ -26,8 +26,9 @@ struct Record {
 
 /// "1a2b3c4d do what=rx_ring from=256\n": the checksum is CRC-32C of what follows it.
 std::string encode(const Record& record);
-/// Of one line without its end. nullopt: the checksum does not fit, or it is no record.
-std::optional<Record> decode(std::string_view line);
+/// Of one line without its end. nullopt: the checksum does not fit, or encode() does not write it
+/// so.
+std::optional<Record> decode(std::string_view whole);
 
 /// The checksum of what follows it on its line, as it is written.
 std::string sum_of_line(std::string_view rest);

@@ -572,5 +572,14 @@ TEST(Record, SaysWhatItWasMadeOf) {
   EXPECT_FALSE(decode("00000000 do"));
 }
 
+TEST(Record, IsReadOnlyAsItIsWritten) {
+  for (const char* rest : {" ", "do ", "do a=1 ", "do  a=1", "do a=%20%2", "do a=%61", "do =%"}) {
+    const std::string line = sum_of_line(rest) + " " + rest;
+    EXPECT_FALSE(decode(line)) << '"' << rest << '"';
+  }
+  const std::string good = sum_of_line("do a=%20") + " do a=%20";
+  EXPECT_TRUE(decode(good));
+}
+
 }  // namespace
 }  // namespace landfall::nic
