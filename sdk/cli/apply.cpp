@@ -56,7 +56,7 @@ int run_apply(const Arguments& arguments, Console& console) {
   }
   const auto kernel = nic::open_kernel_nic();
   if (!kernel) return failed(console, kernel.error());
-  const SignalsHeld signals;
+  hold_signals();
   auto setup = open_setup(**kernel, arguments, console);
   if (!setup) return failed(console, setup.error());
   if (setup->state().open)

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <ctime>
+#include <csignal>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -265,17 +265,11 @@ Json json_of(const nic::Undone& undone) {
   return json;
 }
 
-SignalsHeld::SignalsHeld() {
-  ::sigemptyset(&held_);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&held_, signal);
-  ::sigprocmask(SIG_BLOCK, &held_, &before_);
-}
-
-SignalsHeld::~SignalsHeld() {
-  const timespec now{};
-  while (::sigtimedwait(&held_, nullptr, &now) > 0) {
-  }
-  ::sigprocmask(SIG_SETMASK, &before_, nullptr);
+void hold_signals() noexcept {
+  sigset_t held;
+  ::sigemptyset(&held);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&held, signal);
+  ::sigprocmask(SIG_BLOCK, &held, nullptr);
 }
 
 Result<nic::NicSetup> open_setup(nic::Nic& nic, const Arguments& arguments,

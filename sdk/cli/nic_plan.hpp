@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What plan, apply and status share: a plan made, saved, read again and shown.
 #pragma once
-#include <csignal>
 #include <optional>
 #include <string>
 #include <vector>
@@ -43,18 +42,10 @@ std::string text_of(const std::vector<nic::Step>& steps, const Console& console)
 bool tell_undone(const nic::Undone& undone, const Console& console);
 Json json_of(const nic::Undone& undone);
 
-/// While this lives, Ctrl-C, SIGTERM and SIGHUP have no effect: what has begun is made whole, which
-/// takes milliseconds a step, and the exit status says so.
-class SignalsHeld {
- public:
-  SignalsHeld();
-  ~SignalsHeld();
-  SignalsHeld(const SignalsHeld&) = delete;
-  SignalsHeld& operator=(const SignalsHeld&) = delete;
-
- private:
-  sigset_t held_{}, before_{};
-};
+/// From here to the end of the process Ctrl-C, SIGTERM and SIGHUP have no effect: what has begun is
+/// made whole, which takes milliseconds a step, and the exit status says so. If they had one after
+/// the last step, it would say the opposite.
+void hold_signals() noexcept;
 
 /// What recover() found to do, and journals of another boot, told on standard error.
 Result<nic::NicSetup> open_setup(nic::Nic& nic, const Arguments& arguments, const Console& console);

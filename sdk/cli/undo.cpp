@@ -13,7 +13,7 @@ int undo(const Arguments& arguments, const Console& console,
          Result<nic::Undone> (nic::NicSetup::*how)()) {
   const auto kernel = nic::open_kernel_nic();
   if (!kernel) return failed(console, kernel.error());
-  const SignalsHeld signals;
+  hold_signals();
   auto setup = open_setup(**kernel, arguments, console);
   if (!setup) return failed(console, setup.error());
   const auto undone = ((*setup).*how)();

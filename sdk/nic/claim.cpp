@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -22,23 +23,16 @@ Error failed(const char* op) {
   return os_error(op, errno == EMFILE ? ReasonCode::nofile_limit : ReasonCode::none);
 }
 
-/// A socket bound to an abstract address, which at most one in a network namespace can have.
-Result<Fd> take_name(int dmabuf_fd) {
+Result<Fd> take_dmabuf(int dmabuf_fd) {
   struct stat st {};
   if (::fstat(dmabuf_fd, &st) != 0) return os_error("fstat", ReasonCode::not_a_dmabuf);
   // A dma-buf's inode is its own (dma_buf_getfile, Linux 5.3), on a device that has no others.
   const std::string name = "landfall/bound/" + std::to_string(st.st_dev) + ":" +
                            std::to_string(static_cast<std::uint64_t>(st.st_ino));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path + 1, name.data(), name.size());  // the first byte 0: abstract
-  const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
-  Fd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  if (!fd) return failed("socket(AF_UNIX)");
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), length) == 0) return fd;
-  if (errno == EADDRINUSE)
-    return in_use("bind(AF_UNIX)", errno, "this dma-buf is bound to receive queues already");
-  return failed("bind(AF_UNIX)");
+  Result<Fd> taken = take_name(name);
+  if (!taken && taken.error().code() == Errc::busy)
+    return in_use("bind(AF_UNIX)", EADDRINUSE, "this dma-buf is bound to receive queues already");
+  return taken;
 }
 
 /// Locks belong to open file descriptions, and the memfd's own is shared by all who were given it.
@@ -60,8 +54,33 @@ Result<Fd> take_range(const Backing& backing) {
 
 }  // namespace
 
+Result<Fd> take_name(const std::string& name) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  // The first byte 0: abstract (unix(7)).
+  std::memcpy(address.sun_path + 1, name.data(),
+              std::min(name.size(), sizeof address.sun_path - 1));
+  const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  Fd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  if (!fd) return failed("socket(AF_UNIX)");
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), length) == 0) return fd;
+  if (errno == EADDRINUSE)
+    return Error{Errc::busy, "bind(AF_UNIX)", ReasonCode::none, Origin::os, errno};
+  return failed("bind(AF_UNIX)");
+}
+
+Result<Fd> take_queue(const std::string& nic, std::uint32_t interface_index,
+                      std::uint32_t queue_id) {
+  const std::string queue = std::to_string(interface_index) + ":" + std::to_string(queue_id);
+  Result<Fd> taken = take_name("landfall/queue/" + nic + queue);
+  if (!taken && taken.error().code() == Errc::busy)
+    return Error{Errc::busy, "bind(AF_UNIX)", ReasonCode::queue_busy, Origin::os, EADDRINUSE}.with(
+        "another Group has chosen queue " + std::to_string(queue_id));
+  return taken;
+}
+
 Result<Claim> Claim::take(int dmabuf_fd, const Backing& backing) {
-  LANDFALL_TRY(Fd name, take_name(dmabuf_fd));
+  LANDFALL_TRY(Fd name, take_dmabuf(dmabuf_fd));
   Fd range;
   if (backing.memfd >= 0) {
     LANDFALL_TRY(range, take_range(backing));

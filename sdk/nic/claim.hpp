@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <cstdint>
+#include <string>
 
 #include "landfall/base/fd.hpp"
 
 namespace landfall::nic {
+
+/// An abstract socket address, which at most one in a network namespace can have, until the
+/// descriptor closes: however the process ends. A child of fork(2) that does not exec has it as
+/// well. Errors: busy, another has it; limit_reached, io.
+Result<Fd> take_name(const std::string& name);
+/// Nic::claim_queue. `nic`: a name of what is no interface of this network namespace; usually "".
+Result<Fd> take_queue(const std::string& nic, std::uint32_t interface_index,
+                      std::uint32_t queue_id);
 
 /// The pages behind a dma-buf, where they are a memfd's: two dma-bufs over the same range are two
 /// names of the same memory.

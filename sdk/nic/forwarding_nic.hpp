@@ -16,6 +16,9 @@ class ForwardingNic : public Nic {
   Result<void> try_queue(std::uint32_t index, std::uint32_t queue_id) override {
     return to_->try_queue(index, queue_id);
   }
+  Result<Fd> claim_queue(std::uint32_t index, std::uint32_t queue_id) override {
+    return to_->claim_queue(index, queue_id);
+  }
   Result<Bound> bind_rx(const BindRequest& request) override { return to_->bind_rx(request); }
   Result<Bound> bind_tx(const SendBindRequest& request) override { return to_->bind_tx(request); }
   Result<std::unique_ptr<LinkWatch>> watch(std::uint32_t index) override {

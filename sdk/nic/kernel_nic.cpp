@@ -14,6 +14,7 @@
 #include "landfall/abi/authoring.hpp"
 #include "landfall/uapi/ethtool.hpp"
 #include "landfall/uapi/netdev.hpp"
+#include "nic/claim.hpp"
 #include "nic/decode.hpp"
 #include "nic/ethtool_ioctl.hpp"
 #include "nic/netlink.hpp"
@@ -46,6 +47,7 @@ class KernelNic final : public Nic {
   Result<std::vector<InterfaceName>> interfaces() override;
   Result<NicState> read(std::uint32_t interface_index) override;
   Result<void> try_queue(std::uint32_t interface_index, std::uint32_t queue_id) override;
+  Result<Fd> claim_queue(std::uint32_t interface_index, std::uint32_t queue_id) override;
   Result<Bound> bind_rx(const BindRequest& request) override;
   Result<Bound> bind_tx(const SendBindRequest& request) override;
   Result<std::unique_ptr<LinkWatch>> watch(std::uint32_t interface_index) override {
@@ -225,6 +227,12 @@ Result<void> KernelNic::try_queue(std::uint32_t interface_index, std::uint32_t q
   const auto bound = bind_rx({interface_index, queues, -1, 0});
   if (bound || bound.error().native() == EBADF) return {};
   return bound.error();
+}
+
+Result<Fd> KernelNic::claim_queue(std::uint32_t interface_index, std::uint32_t queue_id) {
+  if (const int number = authoring::fault(host_, "socket"))
+    return os_error("socket(AF_UNIX)", ReasonCode::nofile_limit, number);
+  return take_queue("", interface_index, queue_id);
 }
 
 // Linux 6.12 attaches the memory to the interface's device without a look whether there is one, and

@@ -76,6 +76,12 @@ class Nic {
   /// and this is always ok.) Errors: as bind_rx.
   virtual Result<void> try_queue(std::uint32_t interface_index, std::uint32_t queue_id) = 0;
 
+  /// The right to choose this queue for a Group, which one at a time has among all that use
+  /// landfall in this network namespace, until the descriptor closes. What it keeps apart are those
+  /// who look for a free queue at the same moment; whether a queue can be bound says the kernel
+  /// alone. Errors: busy - queue_busy; limit_reached, io.
+  virtual Result<Fd> claim_queue(std::uint32_t interface_index, std::uint32_t queue_id) = 0;
+
   /// All queues or none. Errors: not_supported, permission_denied, busy, invalid_argument,
   /// no_memory, each with its reason: see refusals.cpp.
   virtual Result<Bound> bind_rx(const BindRequest& request) = 0;

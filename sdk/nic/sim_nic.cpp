@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "landfall/uapi/netdev.hpp"
+#include "nic/claim.hpp"
 #include "nic/ethtool_ioctl.hpp"
 #include "nic/refusals.hpp"
 #include "nic/usable.hpp"
@@ -245,6 +246,12 @@ Result<void> SimNic::try_queue(std::uint32_t interface_index, std::uint32_t queu
   const auto bound = bind_rx({interface_index, queues, -1, 0});
   if (bound || bound.error().native() == EBADF) return {};
   return bound.error();
+}
+
+Result<Fd> SimNic::claim_queue(std::uint32_t interface_index, std::uint32_t queue_id) {
+  const auto which = reinterpret_cast<std::uintptr_t>(this);
+  return take_queue(std::to_string(::getpid()) + "." + std::to_string(which) + "/", interface_index,
+                    queue_id);
 }
 
 void SimNic::remove(std::uint32_t index) {

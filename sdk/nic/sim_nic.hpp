@@ -63,6 +63,7 @@ class SimNic final : public Nic {
   Result<std::vector<InterfaceName>> interfaces() override;
   Result<NicState> read(std::uint32_t interface_index) override;
   Result<void> try_queue(std::uint32_t interface_index, std::uint32_t queue_id) override;
+  Result<Fd> claim_queue(std::uint32_t interface_index, std::uint32_t queue_id) override;
   Result<Bound> bind_rx(const BindRequest& request) override;
   Result<Bound> bind_tx(const SendBindRequest& request) override;
   Result<std::unique_ptr<LinkWatch>> watch(std::uint32_t interface_index) override;

@@ -13,20 +13,41 @@ namespace {
 
 constexpr auto kOp = "bind the Region to receive queues";
 
+/// So that nobody chooses them at this moment. Who has named them himself may have them claimed by
+/// another Group; then the kernel says whose they are.
+void claim_named(nic::Nic& nic, const Grant::Request& request, std::vector<Fd>& claims) {
+  for (const std::uint32_t id : request.queue_ids)
+    if (Result<Fd> claim = nic.claim_queue(request.interface_index, id))
+      claims.push_back(std::move(*claim));
+}
+
 /// RSS tables begin with queue 0, so that the last queues are the likeliest to carry nothing else.
 /// Those that are named are looked at where nobody else says what speaks against them.
-Result<std::vector<std::uint32_t>> choose_queues(nic::Nic& nic, const Grant::Request& request) {
+Result<std::vector<std::uint32_t>> choose_queues(nic::Nic& nic, const Grant::Request& request,
+                                                 std::vector<Fd>& claims) {
   LANDFALL_TRY(const nic::InterfaceUse use, nic::assess(nic, request.interface_index));
   std::vector<std::uint32_t> chosen;
+  std::optional<Error> claimed;
   const std::vector<std::uint32_t>& named = request.queue_ids;
   for (auto queue = use.queues.rbegin(); queue != use.queues.rend(); ++queue) {
     const bool wanted = named.empty()
                             ? chosen.size() < request.queues
                             : std::count(named.begin(), named.end(), queue->queue_id) != 0;
-    if (wanted && use.usable(*queue)) chosen.push_back(queue->queue_id);
+    if (!wanted || !use.usable(*queue)) continue;
+    if (named.empty()) {
+      Result<Fd> claim = nic.claim_queue(request.interface_index, queue->queue_id);
+      if (!claim && claim.error().code() != Errc::busy) return claim.error();
+      if (!claim) {
+        claimed = claim.error();
+        continue;
+      }
+      claims.push_back(std::move(*claim));
+    }
+    chosen.push_back(queue->queue_id);
   }
   if (!named.empty() && chosen.size() == named.size()) return named;
   if (chosen.size() == request.queues) return chosen;
+  if (claimed) return *claimed;
   const Reason* why = nullptr;
   if (!use.reasons.empty()) why = &use.reasons.front();
   for (const nic::QueueUse& queue : use.queues) {
@@ -53,8 +74,10 @@ Result<Grant> Grant::make(const ContextCore& context, const Request& request) {
     return Error{Errc::not_supported, kOp, ReasonCode::interface_not_named};
   LANDFALL_TRY(const std::shared_ptr<nic::Nic> nic, open_nic(context.host()));
   std::vector<std::uint32_t> queue_ids = request.queue_ids;
+  std::vector<Fd> claims;
+  claim_named(*nic, request, claims);
   if (queue_ids.empty() || request.dmabuf_fd < 0) {
-    LANDFALL_TRY(queue_ids, choose_queues(*nic, request));
+    LANDFALL_TRY(queue_ids, choose_queues(*nic, request, claims));
   }
   std::optional<nic::Binding> binding;
   if (request.dmabuf_fd >= 0) {
@@ -66,8 +89,9 @@ Result<Grant> Grant::make(const ContextCore& context, const Request& request) {
                                              request.backing));
   }
   LANDFALL_TRY(std::unique_ptr<nic::LinkWatch> watch, nic->watch(request.interface_index));
-  Grant grant{std::move(binding), nic::Steering::open(nic, request.interface_index),
-              std::move(watch), std::move(queue_ids), request.rx_page_bytes};
+  Grant grant{
+      std::move(claims), std::move(binding),   nic::Steering::open(nic, request.interface_index),
+      std::move(watch),  std::move(queue_ids), request.rx_page_bytes};
   if (const int number = context.fault("socketpair"); number != 0)
     return os_error("socketpair", ReasonCode::event_fd_failed, number);
   int ends[2];

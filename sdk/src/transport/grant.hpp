@@ -52,15 +52,17 @@ class Grant {
   static OpenNic open_nic;
 
  private:
-  Grant(std::optional<nic::Binding> binding, std::unique_ptr<nic::Steering> steering,
-        std::unique_ptr<nic::LinkWatch> watch, std::vector<std::uint32_t> queue_ids,
-        std::uint32_t rx_page_bytes)
-      : binding_{std::move(binding)},
+  Grant(std::vector<Fd> claims, std::optional<nic::Binding> binding,
+        std::unique_ptr<nic::Steering> steering, std::unique_ptr<nic::LinkWatch> watch,
+        std::vector<std::uint32_t> queue_ids, std::uint32_t rx_page_bytes)
+      : claims_{std::move(claims)},
+        binding_{std::move(binding)},
         steering_{std::move(steering)},
         watch_{std::move(watch)},
         queue_ids_{std::move(queue_ids)},
         rx_page_bytes_{rx_page_bytes} {}
 
+  std::vector<Fd> claims_;  // of queues
   std::optional<nic::Binding> binding_;
   std::unique_ptr<nic::Steering> steering_;
   std::unique_ptr<nic::LinkWatch> watch_;

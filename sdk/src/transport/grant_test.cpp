@@ -108,6 +108,33 @@ TEST_F(Grants, ChooseQueuesThatCarryNothingElse) {
   EXPECT_EQ(bound_queues(), (std::vector<std::uint32_t>{3}));
 }
 
+// Two programs that look at the same moment see the same queues free.
+TEST_F(Grants, ChooseAQueueThatNobodyElseIsChoosing) {
+  g_nic->at(1).state.rss.front().table = {0, 1};
+  {
+    const Result<Fd> other = g_nic->claim_queue(1, 3);
+    ASSERT_TRUE(other);
+    EXPECT_EQ(g_nic->claim_queue(1, 3).error().reason(), ReasonCode::queue_busy);
+    const Group group = open(options());
+    EXPECT_EQ(bound_queues(), (std::vector<std::uint32_t>{2}));
+    EXPECT_FALSE(g_nic->claim_queue(1, 2)) << "the Group has it";
+    Region region = allocate();
+    const Result<Group> third = Group::open(*context_, options(), region);
+    ASSERT_FALSE(third);
+    EXPECT_EQ(third.error().reason(), ReasonCode::queue_busy) << third.error().describe();
+  }
+  const Group group = open(options());
+  EXPECT_EQ(bound_queues(), (std::vector<std::uint32_t>{3}));
+}
+
+TEST_F(Grants, AClaimOfAnotherDoesNotRefuseAQueueThatIsNamed) {
+  const Result<Fd> other = g_nic->claim_queue(1, 3);
+  GroupOptions with = options();
+  with.queue_ids = {3};
+  const Group group = open(with);
+  EXPECT_EQ(bound_queues(), (std::vector<std::uint32_t>{3}));
+}
+
 TEST_F(Grants, LastUntilTheLastBufferIsBack) {
   std::vector<Completion> batch(8);
   Buffer buffer;

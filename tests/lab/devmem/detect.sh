@@ -17,7 +17,7 @@ wait_until_received() {  # wait_until_received BYTES: of payload, by the provide
   for ((i = 0; i < 600; i++)); do
     read -r now _ <<<"$(pool_of)"
     ((now - first < $1)) || return 0
-    sleep 0.05
+    pause 0.05
   done
   die "nothing comes"
 }

@@ -22,7 +22,7 @@ recv_start() {  # recv_start PORT [OPTION...]: at the other port, into the file 
   receiver=$!
   until [ -s port ]; do
     kill -0 "$receiver" 2>/dev/null || die "receiver: $(cat recv.err)"
-    sleep 0.05
+    pause 0.05
   done
 }
 recv_end() {
@@ -53,8 +53,8 @@ fi
 
 for ((k = 0; k < 50; k++)); do  # of the test before this one
   [ "$(dmabufs)" -gt 0 ] || break
-  free_deferred
-  sleep 0.1
+  "$tool" free-deferred
+  pause 0.1
 done
 left=$(dmabufs)
 
@@ -94,7 +94,7 @@ expect "bytes received direct" "$(said recv.json direct_bytes)" -ge 33000000
 echo "-- connections that stay on this host: refused by name, by trial"
 timeout "$patience" socat -u TCP-LISTEN:6006,fork,reuseaddr OPEN:/dev/null &
 sink=$!
-until ss -ltn | grep -q :6006; do sleep 0.05; done
+until ss -ltn | grep -q :6006; do pause 0.05; done
 for case in "127.0.0.1 LF1250" "$here LF1251"; do
   read -r to code <<<"$case"
   ! "$landfall" send data --raw --memory udmabuf --method devmem --to "$to:6006" 2>send.err || die "sent to $to"
@@ -108,7 +108,7 @@ kill "$sink"
 echo "-- processor time of the sender for 32 MiB"
 ip netns exec peer timeout 600 socat -u TCP-LISTEN:6007,fork,reuseaddr OPEN:/dev/null &
 sink=$!
-until peer ss -ltn | grep -q :6007; do sleep 0.05; done
+until peer ss -ltn | grep -q :6007; do pause 0.05; done
 TIMEFORMAT='%U %S'
 for method in copy zerocopy devmem; do
   { time "$landfall" send data --raw --memory udmabuf --method $method --to "$there:6007" >/dev/null 2>&1; } 2>cost
@@ -122,7 +122,7 @@ for i in 1 2 3 4 5; do
   before=$(counter tx_netmem_bytes)
   "$landfall" send - --raw --memory udmabuf --to "$there:$((6010 + i))" </dev/zero >/dev/null 2>&1 &
   sender=$!
-  until [ $(($(counter tx_netmem_bytes) - before)) -gt 1000000 ]; do sleep 0.05; done
+  until [ $(($(counter tx_netmem_bytes) - before)) -gt 1000000 ]; do pause 0.05; done
   expect "dma-bufs while it sends" "$(dmabufs)" -gt "$left"
   kill -9 "$sender"
   wait "$sender" || true
@@ -130,6 +130,6 @@ for i in 1 2 3 4 5; do
 done
 for ((k = 0; k < 50; k++)); do
   [ "$(dmabufs)" -gt "$left" ] || break
-  sleep 0.1
+  pause 0.1
 done
 expect "dma-bufs left" "$(dmabufs)" -eq "$left"

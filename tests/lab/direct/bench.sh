@@ -59,7 +59,7 @@ timed() {  # timed BYTES: runs $other; $seconds until it closes the stream, and 
   job=$!
   until ss -Htln "sport = :5999" | grep -q .; do
     kill -0 "$job" 2>/dev/null || die "$name: $(cat "$errors")"
-    sleep 0.05
+    pause 0.05
   done
   mkfifo "$work/go"
   peer "$programs/bench_sender" host="$here" port=5999 bytes="$1" finish=1 pattern=1 <"$work/go" &

@@ -39,7 +39,7 @@ transfer() {
   receiver=$!
   until [ -e "$work/port" ]; do
     kill -0 "$receiver" 2>/dev/null || die "the receiver ended before it listened"
-    sleep 0.05
+    pause 0.05
   done
   say "sender:   landfall send --to $here:$(cat "$work/port") $file"
   peer "$landfall" send --to "$here:$(cat "$work/port")" "$file" >"$work/sent" 2>&1 &
@@ -79,7 +79,7 @@ say "verified: all bytes are direct, and the NIC has counted as many ($((provide
 say "again, and in the middle somebody removes the rule that steers the stream"
 unsteer() {
   local now rule
-  until now=$(payload provider) && ((now - provider > size / 8)); do sleep 0.05; done
+  until now=$(payload provider) && ((now - provider > size / 8)); do pause 0.05; done
   rule=$(ethtool -n lf0 | sed -nE 's/^Filter: ([0-9]+)/\1/p')
   ethtool -N lf0 delete "$rule"
   say "removed:  ethtool -N lf0 delete $rule"

@@ -19,7 +19,7 @@ echo "-- the module goes in the middle of a stream"
 receiver_start 5001 --devmem lf0 --queue 3 --hold 1000
 ip netns exec peer "$tool" send "$here" 5001 4096000000 2>/dev/null &
 sender=$!
-until read -r provider _ <<<"$(pool_of)" && ((provider > 8000000)); do sleep 0.05; done
+until read -r provider _ <<<"$(pool_of)" && ((provider > 8000000)); do pause 0.05; done
 before=$SECONDS
 rmmod landfall_nic
 receiver_end || die "receiver: $(cat "$work/errors")"

@@ -16,26 +16,32 @@ ethtool -X lf0 equal 2
 sysctl -qw net.ipv4.tcp_rmem="4096 131072 134217728"
 
 declare -A hits
+phase_of() {  # what the receiver says that it does: $phase
+  phase=
+  [ ! -e "$work/phase" ] || read -r -d '' phase <"$work/phase" || true
+}
+phase_is() { phase_of; [[ $phase == "$1"* ]]; }  # phase_is WORD
+moment() { pause "0.$((RANDOM % 3))$((RANDOM % 10))"; }
 for ((i = 0; i < kills; i++)); do
   rm -f "$work/phase"
   if ((i % 8 == 7)); then  # while it binds and unbinds
     "$receiver_tool" churn ${transport:+--transport "$transport"} --devmem lf0 --queue 3 --phase "$work/phase" 5001 >/dev/null 2>&1 &
     receiver=$!
-    until [ -s "$work/phase" ]; do sleep 0.01; done
-    sleep "0.$((RANDOM % 3))$((RANDOM % 10))"
+    until [ -s "$work/phase" ]; do pause 0.01; done
+    moment
     # At once when it says so: both are short.
-    wanted=bind phase=
+    wanted=bind
     ((i % 16 == 7)) || wanted=close
-    until [[ $phase == "$wanted"* ]]; do read -r -d '' phase <"$work/phase" || true; done
+    until phase_is "$wanted"; do :; done
   else
     receiver_start 5001 --devmem lf0 --queue 3 --hold 1000 --pool 33554432 --phase "$work/phase"
     exec 8<&-
     peer timeout "$patience" "$tool" send "$here" 5001 4096000000 2>/dev/null &
-    until [ -s "$work/phase" ] && grep -qa hold "$work/phase"; do sleep 0.01; done
-    sleep "0.$((RANDOM % 3))$((RANDOM % 10))"
+    until phase_is hold; do pause 0.01; done
+    moment
   fi
   kill -9 "$receiver"
-  phase=$(tr -d '\0' <"$work/phase" 2>/dev/null || true)
+  phase_of
   hits[${phase:-start}]=$((${hits[${phase:-start}]:-0} + 1))
   nothing_left || die "kill $i in '$phase' left $state"
   wait 2>/dev/null || true
@@ -51,7 +57,7 @@ peer timeout "$patience" "$tool" send "$here" 5002 409600000 &
 receiver_start 5001 --devmem lf0 --queue 3 --hold 1000 --phase "$work/phase"
 exec 8<&-
 peer timeout "$patience" "$tool" send "$here" 5001 4096000000 2>/dev/null &
-until [ -s "$work/phase" ] && grep -qa hold "$work/phase"; do sleep 0.01; done
+until phase_is hold; do pause 0.01; done
 kill -9 "$receiver"
 result=$(cat <&9)
 exec 9<&-

@@ -19,7 +19,7 @@ receive() {  # receive ORDER MEMORY: what the report says, to $work/said.N
   receiver=$!
   until [ -e "$work/port" ]; do
     kill -0 "$receiver" 2>/dev/null || die "$1: the receiver ended before it listened"
-    sleep 0.05
+    pause 0.05
   done
   peer "$landfall" send --to "$here:$(cat "$work/port")" "$file" >/dev/null || die "$1: sender"
   wait "$receiver" || die "$1: receiver"

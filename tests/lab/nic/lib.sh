@@ -11,6 +11,13 @@ work=$(mktemp -d)
 patience=100  # seconds that a stream may take
 [[ $LANDFALL_LAB_KREL != *-debug ]] || patience=600
 
+# Starting a program takes a twentieth of a second in emulation, so that what is done often is done
+# without: pipes are made here once, and pause is a sleep.
+mkfifo "$work"/pipe{0..7}
+pipes=0
+exec {never}<> <(:)
+pause() { read -rt "$1" -u "$never" || true; }  # pause SECONDS
+
 die() { echo "FAIL: $*" >&2; exit 1; }
 peer() { ip netns exec peer "$@"; }
 
@@ -75,12 +82,10 @@ expect() {  # expect WHAT VALUE OPERATOR VALUE
 receiver_start() {  # receiver_start PORT [OPTION...]
   local port=$1
   shift
-  rm -f "$work/out"
-  mkfifo "$work/ready"
-  "${receiver_tool:-$tool}" recv ${transport:+--transport "$transport"} "$@" "$port" >"$work/ready" 2>"$work/errors" &
+  local pipe=$work/pipe$((pipes++ % 8))
+  "${receiver_tool:-$tool}" recv ${transport:+--transport "$transport"} "$@" "$port" >"$pipe" 2>"$work/errors" &
   receiver=$!
-  exec 8<"$work/ready"
-  rm "$work/ready"
+  exec 8<"$pipe"
   read -r line <&8 || true
   [ "${line-}" = ready ] || die "receiver: $(cat "$work/errors")"
 }
@@ -103,22 +108,9 @@ stream() {  # [piece=BYTES] stream PORT BYTES [OPTION...]
 }
 value() { sed -nE "s/.*(^| )$1=([^ ]*).*/\2/p" <<<"$result"; }
 
-# Each processor receives something: it keeps some packets that another one has freed until then
-# (skb_attempt_defer_free), and with them the pages of a binding.
-free_deferred() {
-  local cpu
-  for cpu in 0 1; do taskset -c $cpu bash -c 'echo >/dev/udp/127.0.0.1/9'; done
-}
 # nothing_left: within five seconds no binding, rule or page of a receiver is left on lf0, by the
-# program $left; otherwise $state is what is. Page pools look once a second whether their last pages
-# are back.
+# program $left; otherwise $state is what is.
 nothing_left() {
-  local attempt
-  for ((attempt = 0; attempt < 50; attempt++)); do
-    free_deferred
-    state=$("$left" lf0)
-    [ "$state" != "bindings=0 rules=0 inflight=0" ] || return 0
-    sleep 0.1
-  done
-  return 1
+  state=$("$left" lf0)
+  [ "$state" = "bindings=0 rules=0 inflight=0" ]
 }

@@ -2,6 +2,7 @@
 // What the tests of the software NIC need and the machine's tools cannot do: header split by
 // netlink, a stream whose bytes are known, and receiving it into a dma-buf.
 // usage: nic_tool hds IFACE on|off [THRESHOLD]
+//        nic_tool free-deferred: what other processors have freed goes back
 //        nic_tool send HOST PORT BYTES [PIECE [reset]]
 //        nic_tool recv [--devmem IFACE --queue N [--pool BYTES] [--page BYTES]] PORT
 //        nic_tool bind --devmem IFACE --queue N [--pool BYTES] TIMES
@@ -24,6 +25,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "free_deferred.hpp"
 #include "netlink.hpp"
 #include "stream.hpp"
 
@@ -274,6 +276,7 @@ int run(int argc, char** argv) {
   const std::string what = argc > 1 ? argv[1] : "";
   if (what == "hds" && argc > 3)
     return set_hds(argv[2], std::string{argv[3]} == "on", argc > 4 ? argv[4] : nullptr);
+  if (what == "free-deferred") return free_deferred(), 0;
   if (what == "send" && argc >= 5)
     return send_stream(argv[2], argv[3], std::strtoull(argv[4], nullptr, 10),
                        argc > 5 ? std::strtoul(argv[5], nullptr, 10) : 0, argc > 6);

@@ -32,7 +32,7 @@ no_guard() {  # the guards of applies have done their work
   local attempt
   for ((attempt = 0; attempt < 300; attempt++)); do
     pgrep -f 'setup-guard' >/dev/null || return 0
-    sleep 0.1
+    pause 0.05
   done
   die "a guard is still there"
 }
@@ -90,9 +90,9 @@ expect "packets of others there" "$(($(counter rx2_packets) - before_2 + $(count
 echo "-- what somebody else changes is told and left"
 "$landfall" status --watch >"$work/watched" &
 watcher=$!
-for ((i = 0; i < 100; i++)); do [ ! -s "$work/watched" ] || break; sleep 0.1; done
+for ((i = 0; i < 100; i++)); do [ ! -s "$work/watched" ] || break; pause 0.05; done
 ethtool -G lf0 rx 1024
-for ((i = 0; i < 100; i++)); do ! grep -q "RX ring.*changed by somebody else" "$work/watched" || break; sleep 0.1; done
+for ((i = 0; i < 100; i++)); do ! grep -q "RX ring.*changed by somebody else" "$work/watched" || break; pause 0.05; done
 kill "$watcher"
 wait "$watcher" || die "status --watch: $(cat "$work/watched")"
 grep -q "RX ring.*changed by somebody else" "$work/watched" || die "not watched: $(cat "$work/watched")"
@@ -155,7 +155,7 @@ head -c 3000000 /dev/urandom >"$work/sent"
 "$landfall" recv --policy "$work/policy.yaml" --receiver ingest --listen 10.77.0.1:5201 --once \
   --port-file "$work/port" --report "$work/report" --to "$work/received/" >"$work/said" 2>&1 &
 job=$!
-for ((i = 0; i < 200; i++)); do [ ! -s "$work/port" ] || break; sleep 0.1; done
+for ((i = 0; i < 200; i++)); do [ ! -s "$work/port" ] || break; pause 0.05; done
 [ -s "$work/port" ] || die "no receiver: $(cat "$work/said")"
 same after "set up by Group::open"
 peer "$landfall" send --to 10.77.0.1:5201 "$work/sent" >/dev/null 2>&1 || die "send"
@@ -177,14 +177,15 @@ for ((i = 0; i < 3; i++)); do
   status=0
   "$landfall" apply "$work/policy.yaml" >"$work/said" 2>&1 &
   job=$!
-  sleep "0.$((i * 2))"
+  # The first one from the beginning, the others from when the journal is there.
+  until ((i == 0)) || [ -e "$LANDFALL_STATE/journal" ] || [ ! -e "/proc/$job" ]; do pause 0.01; done
   while kill -$((RANDOM % 2 ? 15 : 1)) "$job" 2>/dev/null && [ -e "/proc/$job" ]; do :; done
   wait "$job" 2>/dev/null || status=$?
   no_guard
   # It comes before the journal is taken, and ends the program, or the work is made whole.
-  case $status in
-    0) same after "a storm of signals"; exits 0 "$landfall" restore ;;
-    129 | 143) ;;
+  case $i:$status in
+    *:0) same after "a storm of signals"; exits 0 "$landfall" restore ;;
+    0:129 | 0:143) ;;
     *) die "apply in a storm of signals exits with $status: $(cat "$work/said")" ;;
   esac
   same before "after a storm of signals"
@@ -196,7 +197,7 @@ ethtool -X lf0 equal 2
 "$landfall" recv --to /dev/null --listen 10.77.0.1:0 --port-file "$work/port" --transport devmem-tcp \
   --memory udmabuf --size 4MiB --interface lf0 --queues 3 >/dev/null 2>&1 &
 holder=$!
-for ((i = 0; i < 200; i++)); do [ ! -s "$work/port" ] || break; sleep 0.1; done
+for ((i = 0; i < 200; i++)); do [ ! -s "$work/port" ] || break; pause 0.05; done
 [ -s "$work/port" ] || die "no receiver holds queue 3"
 snapshot >"$work/bound"
 sed 's/queues: 2/queues: [2]/; s/header_split: required/header_split: none/' "$work/policy.yaml" >"$work/none.yaml"
@@ -212,11 +213,12 @@ same before "without the holder"
 
 echo "-- kill -9, $kills times (seed $seed)"
 RANDOM=$seed
-exec {never}<> <(:)
-pause_within() {  # pause_within MS: less than that, at random, and without starting a program
-  read -rt "$(printf '%d.%03d' 0 $((RANDOM % $1)))" -u "$never" || true
+pause_within() {  # pause_within MS: less than that, at random
+  local pause_s
+  printf -v pause_s '0.%03d' $((RANDOM % $1))
+  pause "$pause_s"
 }
-milliseconds() { echo $(($(date +%s%N) / 1000000)); }
+milliseconds() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 begin=$(milliseconds)
 exits 0 "$landfall" apply "$work/policy.yaml"
 lasts=$(($(milliseconds) - begin))

@@ -68,7 +68,7 @@ ethtool -N lf0 delete 0
 echo "-- queue restart and other rings in the middle: the memory stays"
 receiver_start 5006 --devmem lf0 --queue 7 --pool 33554432
 peer timeout "$patience" "$tool" send "$here" 5006 204800000 &
-until read -r provider _ <<<"$(pool_of)" && ((provider > 8000000)); do sleep 0.05; done
+until read -r provider _ <<<"$(pool_of)" && ((provider > 8000000)); do pause 0.05; done
 ethtool -G lf0 rx 512
 receiver_end || die "receiver: $(cat "$work/errors")"
 expect "direct bytes" "$(value devmem)" -eq 204800000
