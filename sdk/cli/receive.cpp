@@ -47,6 +47,7 @@ class Loop {
   /// True once stop_fd is readable; asks without waiting.
   bool stop_asked();
   bool transfer_is_over();
+  bool looks_on();
 
   Group& group_;
   Destination& destination_;
@@ -58,7 +59,8 @@ class Loop {
   bool revoked_ = false;  // nothing more will come
   std::optional<Clock::time_point> began_, ended_;
   Clock::time_point last_shown_{};
-  bool idle_shown_ = false;  // with no stream open
+  bool idle_shown_ = false;                      // with no stream open
+  std::optional<Clock::time_point> idle_since_;  // with busy_poll
   std::uint64_t batches_ = 0;
   double cpu_before_ = 0;
   std::array<Completion, 64> batch_;
@@ -190,6 +192,16 @@ bool Loop::stop_asked() {
   return outcome_.stopped;
 }
 
+/// Nothing has come. Is it to be asked for again at once?
+bool Loop::looks_on() {
+  if (options_.busy_poll.count() == 0) return false;
+  const Clock::time_point now = Clock::now();
+  if (!idle_since_) idle_since_ = now;
+  if (now - *idle_since_ < options_.busy_poll) return true;
+  idle_since_.reset();  // and once more after the sleep
+  return false;
+}
+
 bool Loop::transfer_is_over() {
   if (!options_.once || !streams_.empty()) return false;
   for (std::size_t i = 0; i < group_.size(); ++i)
@@ -230,9 +242,13 @@ ReceiveOutcome Loop::run() {
       // The last word on what is over; then nothing changes until there is more.
       if (streams_.empty() && !idle_shown_) show_progress(true);
       idle_shown_ = streams_.empty();
+      if (looks_on()) continue;
       go_on = sleep();
-    } else if (++batches_ % 64 == 0 && stop_asked()) {
-      break;  // a sender that never pauses does not keep the user's Ctrl-C waiting
+    } else {
+      idle_since_.reset();
+      idle_shown_ = false;
+      // A sender that never pauses does not keep the user's Ctrl-C waiting.
+      if (++batches_ % 64 == 0 && stop_asked()) break;
     }
     show_progress(false);
   }

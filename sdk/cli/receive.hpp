@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The receiving loop of `recv`: from a listening Group to files, until there is no more to do.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -25,6 +26,7 @@ struct ReceiveOptions {
   bool once = false;
   std::uint64_t raw_streams = 1;  // with once: so many streams without a head are one transfer
   int stop_fd = -1;               // readable: end now
+  std::chrono::microseconds busy_poll{0};              // look for so long before sleeping
   std::function<void(const Progress&)> on_progress{};  // some times per second
   std::function<void(const Error&)> on_stream_error{};
 };

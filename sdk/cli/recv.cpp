@@ -11,6 +11,7 @@
 #include "exit_code.hpp"
 #include "landing.hpp"
 #include "metrics.hpp"
+#include "place_thread.hpp"
 #include "policy_file.hpp"
 #include "receive.hpp"
 #include "report.hpp"
@@ -107,7 +108,7 @@ class Recv {
   static Result<Group> open_by_options(const Context& context, const LandingOptions& landing,
                                        Decision& ret_decision);
   Result<Group> open_by_policy(const Context& context, Decision& ret_decision,
-                               std::string& ret_source);
+                               std::string& ret_source, std::chrono::microseconds& ret_busy_poll);
   bool print_summary(const ReceiveOutcome& outcome, const Group& group, const std::string& source,
                      bool to_stdout) const;
   /// Whether the file of --report could be written, where one is asked for.
@@ -166,14 +167,19 @@ Result<Group> Recv::open_by_options(const Context& context, const LandingOptions
 }
 
 Result<Group> Recv::open_by_policy(const Context& context, Decision& ret_decision,
-                                   std::string& ret_source) {
+                                   std::string& ret_source,
+                                   std::chrono::microseconds& ret_busy_poll) {
   const std::string file = arguments_.value("policy"), name = arguments_.value("receiver");
   PolicyFindings findings;
   auto policy = read_policy(file, findings);
   for (const PolicyFinding& finding : findings) print(stderr, describe(finding, shown_name(file)));
   if (!policy) return policy.error();
-  if (const Policy::Receiver* receiver = policy->find_receiver(name))
+  if (const Policy::Receiver* receiver = policy->find_receiver(name)) {
     ret_source = policy->find_memory(receiver->memory)->source;
+    ret_busy_poll = receiver->busy_poll;
+    // Before the memory is made, which then is near.
+    LANDFALL_CHECK(place_thread(*receiver));
+  }
   return Group::open(context, *policy, name, {.state_folder = arguments_.value("state")},
                      &ret_decision);
 }
@@ -193,7 +199,8 @@ Result<int> Recv::run() {
   LANDFALL_TRY(Context context, make_context(landing.plugins));
   Decision decision;
   std::string source = landing.region.source;
-  auto group = arguments_.has("policy") ? open_by_policy(context, decision, source)
+  std::chrono::microseconds busy_poll{0};
+  auto group = arguments_.has("policy") ? open_by_policy(context, decision, source, busy_poll)
                                         : open_by_options(context, landing, decision);
   if (!group) {
     report_no_group(console_, group.error(), decision);
@@ -208,6 +215,7 @@ Result<int> Recv::run() {
 
   ReceiveOptions options = receive_options(stop.get());
   options.raw_streams = flows;
+  options.busy_poll = busy_poll;
   std::unique_ptr<MetricsServer> metrics;
   if (arguments_.has("metrics")) {
     LANDFALL_TRY(const Address wanted, parse_address(arguments_.value("metrics")));

@@ -45,6 +45,9 @@ class SteeringCore {
  private:
   bool is_ours(const Rule& rule) const;
   bool stays(const Rule& rule) const;
+  /// Does a rule that somebody else keeps take all of it to served_queues?
+  Result<bool> is_served(const std::vector<Rule>& rules, const FlowKey& key);
+  Result<bool> leads_to_served(const Rule& rule);
   /// All rules, when none for the same packets that is not ours is among them any more, or patience
   /// has ended.
   Result<std::vector<Rule>> settled_rules(const Rule& wanted);
@@ -103,6 +106,31 @@ bool SteeringCore::stays(const Rule& rule) const {
   });
 }
 
+Result<bool> SteeringCore::is_served(const std::vector<Rule>& rules, const FlowKey& key) {
+  if (options_.served_queues.empty()) return false;
+  const Rule* first = nullptr;
+  for (const Rule& rule : rules)
+    if (!is_ours(rule) && takes_all(rule, key) &&
+        (first == nullptr || rule.spec.location < first->spec.location))
+      first = &rule;
+  if (first == nullptr) return false;
+  return leads_to_served(*first);
+}
+
+Result<bool> SteeringCore::leads_to_served(const Rule& rule) {
+  const auto is_served_queue = [this](std::uint64_t queue) {
+    return std::ranges::find(options_.served_queues, queue) != options_.served_queues.end();
+  };
+  if ((rule.spec.flow_type & FLOW_RSS) == 0) return is_served_queue(rule.spec.ring_cookie);
+  LANDFALL_TRY(const NicState state, nic_->read(interface_index_));
+  const auto context = std::ranges::find(state.rss, rule.rss_context, &RssContext::id);
+  // The queue of the rule counts from what the table says (ethtool(8), context).
+  return context != state.rss.end() &&
+         std::ranges::all_of(context->table, [&](std::uint32_t entry) {
+           return is_served_queue(entry + rule.spec.ring_cookie);
+         });
+}
+
 Result<std::vector<Rule>> SteeringCore::settled_rules(const Rule& wanted) {
   constexpr timespec kPause{0, 10'000'000};
   const auto end = std::chrono::steady_clock::now() + options_.patience;
@@ -127,6 +155,12 @@ Result<std::optional<SteeringCore::Placed>> SteeringCore::place(const FlowKey& k
   const std::lock_guard lock{mutex_};
   Rule rule = rule_of(key, queue_id);
   LANDFALL_TRY(const std::vector<Rule> rules, settled_rules(rule));
+  LANDFALL_TRY(const bool served, is_served(rules, key));
+  if (served) return std::optional<Placed>{};
+  if (ours_.size() >= options_.rules_max)
+    return Error{Errc::limit_reached, "steer", ReasonCode::access_limit}.with(
+        key.describe() + " needs a rule, and " + std::to_string(options_.rules_max) +
+        " may be there at a time");
   // Drivers put a rule with the same match in the place of the old one, whosever that was.
   for (const Rule& other : rules) {
     if (!same_match(other.spec, rule.spec)) continue;

@@ -40,6 +40,9 @@ struct SteeringOptions {
   /// How long a rule for the same packets that is not ours is given to go away: it may be that of a
   /// process that has just been killed, and its guard is at work.
   std::chrono::milliseconds patience{1000};
+  /// What a rule that is not made here takes to these queues already gets none of its own.
+  std::vector<std::uint32_t> served_queues{};
+  std::uint32_t rules_max = 1u << 20;  // at a time
 };
 
 /// Rules of one interface for single flows, each removed with its flow, and by a guard process if
@@ -60,9 +63,10 @@ class Steering {
   Steering(const Steering&) = delete;
   Steering& operator=(const Steering&) = delete;
 
-  /// All keys or none. Errors: limit_reached - rules_full; busy - rule_conflict: another rule takes
-  /// these packets elsewhere; not_supported - rule_refused, ntuple_off, steering_guard_failed;
-  /// permission_denied; not_found - interface_unknown; wrong_process.
+  /// All keys or none. Errors: limit_reached - rules_full, access_limit (rules_max); busy -
+  /// rule_conflict: another rule takes these packets elsewhere; not_supported - rule_refused,
+  /// ntuple_off, steering_guard_failed; permission_denied; not_found - interface_unknown;
+  /// wrong_process.
   Result<Steered> steer(std::span<const FlowKey> keys, std::uint32_t queue_id);
   /// Of a socket: see keys_of.
   Result<Steered> steer(int socket_fd, std::uint32_t queue_id, const sockaddr* remote = nullptr);

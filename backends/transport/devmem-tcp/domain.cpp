@@ -12,7 +12,7 @@ using authoring::refuse;
 
 landfall_errc Domain::probe(const landfall_domain_spec& spec, landfall_needs* ret_needs,
                             landfall_why* reterr_why) {
-  Options options;
+  Options options{.rx_page_bytes = spec.rx_page_bytes};
   const landfall_errc understood = read_options(spec.options, &options, reterr_why);
   ret_needs->flags = LANDFALL_NEED_DMABUF | LANDFALL_NEED_GRANT | LANDFALL_SHARED_POOL |
                      LANDFALL_TAKES_SOCKETS | LANDFALL_FLOW_ON_ANY_QUEUE | LANDFALL_DRY_POOL_DROPS;

@@ -22,6 +22,7 @@ bool is_dmabuf(const landfall_memory* region) {
 landfall_errc Domain::probe(const landfall_domain_spec& spec, landfall_needs* ret_needs,
                             landfall_why* reterr_why) {
   Options options;
+  options.rx_page_bytes = spec.rx_page_bytes;
   const landfall_errc understood = read_options(spec.options, &options, reterr_why);
   ret_needs->flags = LANDFALL_TAKES_SOCKETS;
   if (options.no_device) {
@@ -33,6 +34,7 @@ landfall_errc Domain::probe(const landfall_domain_spec& spec, landfall_needs* re
         is_dmabuf(spec.region) ? LANDFALL_NEED_DMABUF_PER_QUEUE : LANDFALL_NEED_HOST_VIEW;
     ret_needs->spill_bytes_per_queue = options.spill_bytes;
   }
+  ret_needs->rx_page_bytes = options.rx_page_bytes;
   ret_needs->slice_align_bytes = options.page_bytes();
   ret_needs->min_slice_bytes = transport::kPoolPagesLeast * options.page_bytes();
   ret_needs->best_placement = options.no_device ? LANDFALL_COPIED : LANDFALL_DIRECT;
@@ -57,6 +59,7 @@ landfall_errc Domain::probe(const landfall_domain_spec& spec, landfall_needs* re
 landfall_errc Domain::open(const landfall_domain_spec& spec, landfall_why* reterr_why) {
   host_ = spec.host;
   region_ = spec.region;
+  options_.rx_page_bytes = spec.rx_page_bytes;
   if (const landfall_errc code = read_options(spec.options, &options_, reterr_why);
       code != LANDFALL_ERRC_ok)
     return code;

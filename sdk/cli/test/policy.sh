@@ -36,6 +36,25 @@ END
 expect 0 "$landfall" validate "$config/host-ingest.yaml" --json
 grep -q '"valid":true,"findings":\[\]' last.out || fail "JSON of a good policy: $(cat last.out)"
 
+# A receiver runs where its policy says, and does not sleep at once.
+cat >placed.yaml <<'END'
+version: 1
+memory: {m: {source: host, size: 1MiB}}
+receivers:
+  ingest: {interface: nosuch0, queues: 1, memory: m, transports: [tcp], cpus: [0], busy_poll: 20ms}
+END
+"$landfall" recv --policy placed.yaml --receiver ingest --listen 127.0.0.1:0 --state "$PWD/state" \
+  --port-file port --to landed/ --once >recv.out 2>&1 &
+receiver=$!
+for ((i = 0; i < 100; i++)); do [ ! -s port ] || break; sleep 0.1; done
+grep -qx "Cpus_allowed_list:.0" "/proc/$receiver/status" || fail "not on processor 0: $(cat recv.out)"
+expect 0 "$landfall" send --to "127.0.0.1:$(cat port)" placed.yaml
+wait "$receiver" || fail "recv: $(cat recv.out)"
+cmp placed.yaml landed/placed.yaml || fail "the file differs"
+sed 's/cpus: .0./cpus: [1023]/' placed.yaml >nowhere.yaml
+expect 64 "$landfall" recv --policy nowhere.yaml --receiver ingest --to landed/
+grep -q 'receivers.ingest.cpus: processor 1023' last.err || fail "not named: $(cat last.err)"
+
 expect 1 "$landfall" validate nosuch.yaml
 grep -q 'nosuch.yaml' last.err || fail "the missing file is not named"
 expect 0 "$landfall" schema

@@ -34,7 +34,7 @@ landfall_errc landfall_group_open(const landfall_context_t* context,
     g.queues = o.queues;
     if ((o.flags & ~std::uint32_t{LANDFALL_GROUP_NO_STEERING}) != 0)
       return misuse(reterr_error, kOp, "unknown flags");
-    g.steer_flows = (o.flags & LANDFALL_GROUP_NO_STEERING) == 0;
+    if ((o.flags & LANDFALL_GROUP_NO_STEERING) != 0) g.steer = GroupOptions::Steer::nothing;
     g.transports = split_list(o.transports);
     g.options = split_list(o.options);
     if (o.contract != nullptr) {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A Group by its policy: Group's other open(), which its layer cannot know.
 #include <algorithm>
+#include <limits>
 
 #include "landfall/policy/policy.hpp"
 #include "landfall/transport/group.hpp"
 #include "nic/setup.hpp"
+#include "policy/access.hpp"
 #include "policy/plan.hpp"
 
 namespace landfall {
@@ -39,6 +41,32 @@ Result<Plan> plan_for(nic::Nic& nic, const Policy& policy, const nic::SetupState
 Error problem_of(const policy::PlanProblem& problem) {
   return Error{Errc::not_supported, kOp, problem.code}.with(
       problem.subject + ": " + problem.message, problem.hint);
+}
+
+Error limit_reached(const Policy::Receiver& receiver, const std::string& what) {
+  return Error{Errc::limit_reached, kOp, ReasonCode::access_limit}.with(
+      "receivers." + receiver.name + ": " + what);
+}
+
+/// What `access` gives to who calls, as limits of the Group.
+Result<void> limit(const Policy& policy, const Policy::Receiver& receiver,
+                   const Policy::Memory& memory, GroupOptions& options) {
+  LANDFALL_TRY(const Policy::Access* const access,
+               policy::find_access(policy, receiver.name, policy::Subject::self()));
+  if (access == nullptr) return {};
+  if (access->max_memory_bytes && memory.size_bytes > *access->max_memory_bytes)
+    return limit_reached(receiver,
+                         "memory." + memory.name + " has " + std::to_string(memory.size_bytes) +
+                             " bytes, max_memory is " + std::to_string(*access->max_memory_bytes));
+  if (access->max_flows) {
+    // Shared out evenly: queues do not ask each other.
+    if (*access->max_flows < options.queues)
+      return limit_reached(receiver, "max_flows is " + std::to_string(*access->max_flows) +
+                                         " for " + std::to_string(options.queues) + " queues");
+    options.flows_max = std::min(options.flows_max, *access->max_flows / options.queues);
+  }
+  if (access->max_rules) options.rules_max = *access->max_rules;
+  return {};
 }
 
 /// Sets up what is not as the policy says. `ret_queues`: the receiver's, where the NIC is as it
@@ -86,8 +114,12 @@ Result<Group> Group::open(const Context& context, const Policy& policy, std::str
   options.contract = named->contract;
   options.queues = named->queue_ids.empty() ? named->queues
                                             : static_cast<std::uint32_t>(named->queue_ids.size());
-  options.steer_flows = std::ranges::none_of(
-      policy.flows, [&](const Policy::Flow& flow) { return flow.to == named->name; });
+  options.rx_page_bytes = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(named->rx_page_bytes, std::numeric_limits<std::uint32_t>::max()));
+  if (std::ranges::any_of(policy.flows,
+                          [&](const Policy::Flow& flow) { return flow.to == named->name; }))
+    options.steer = GroupOptions::Steer::rest;
+  LANDFALL_CHECK(limit(policy, *named, *memory, options));
   const auto prepared = prepare(policy, *named, use, options.queue_ids);
   if (prepared) {
     options.interface = named->interface;

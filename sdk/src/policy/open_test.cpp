@@ -4,10 +4,13 @@
 // lab: tests/lab/nic/policy.sh.)
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pwd.h>
+#include <unistd.h>
 
 #include <filesystem>
 
 #include "landfall/landfall.hpp"
+#include "landfall_test/loopback.hpp"
 #include "landfall_test/temp_folder.hpp"
 
 namespace landfall {
@@ -62,6 +65,45 @@ TEST_F(OpenByPolicy, WhatMustBeDirectIsRefusedWithTheCause) {
   const auto group = open("nosuch0", "require_direct");
   ASSERT_FALSE(group);
   EXPECT_EQ(group.error().reason(), ReasonCode::interface_unknown);
+}
+
+class OpenByAccess : public OpenByPolicy {
+ protected:
+  Result<Group> open_with(const std::string& limits) {
+    PolicyFindings findings;
+    const auto policy = Policy::parse(
+        "version: 1\nmemory: {m: {source: host, size: 1MiB}}\nreceivers:\n  ingest: {interface: "
+        "nosuch0, queues: 2, memory: m, transports: [tcp]}\naccess: [{user: " +
+            std::string{::getpwuid(::geteuid())->pw_name} + ", receivers: [ingest], " + limits +
+            "}]\n",
+        findings);
+    if (!policy) return policy.error();
+    return Group::open(context_, *policy, "ingest", {.state_folder = folder_.path() + "/state"});
+  }
+};
+
+TEST_F(OpenByAccess, WithinTheLimits) {
+  const auto group = open_with("max_memory: 1MiB, max_flows: 2, max_rules: 0");
+  ASSERT_TRUE(group) << group.error().describe();
+}
+
+TEST_F(OpenByAccess, MoreMemoryThanIsLent) {
+  const auto group = open_with("max_memory: 512KiB");
+  ASSERT_FALSE(group);
+  EXPECT_EQ(group.error().reason(), ReasonCode::access_limit);
+  EXPECT_THAT(std::string{group.error().cause()}, HasSubstr("max_memory"));
+}
+
+TEST_F(OpenByAccess, MoreFlowsThanAreLent) {
+  const auto none = open_with("max_flows: 1");
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().reason(), ReasonCode::access_limit) << "of two queues";
+  auto group = open_with("max_flows: 4");
+  ASSERT_TRUE(group) << group.error().describe();
+  test::SocketPair pairs[] = {test::tcp_pair(), test::tcp_pair(), test::tcp_pair()};
+  EXPECT_TRUE((*group)[0].attach(pairs[0].ours));
+  EXPECT_TRUE((*group)[0].attach(pairs[1].ours));
+  EXPECT_FALSE((*group)[0].attach(pairs[2].ours));
 }
 
 TEST_F(OpenByPolicy, ANameThatThePolicyHasNot) {

@@ -89,9 +89,14 @@ Result<Grant> Grant::make(const ContextCore& context, const Request& request) {
                                              request.backing));
   }
   LANDFALL_TRY(std::unique_ptr<nic::LinkWatch> watch, nic->watch(request.interface_index));
-  Grant grant{
-      std::move(claims), std::move(binding),   nic::Steering::open(nic, request.interface_index),
-      std::move(watch),  std::move(queue_ids), request.rx_page_bytes};
+  nic::SteeringOptions steering{.rules_max = request.rules_max};
+  if (request.rules_stand) steering.served_queues = queue_ids;
+  Grant grant{std::move(claims),
+              std::move(binding),
+              nic::Steering::open(nic, request.interface_index, std::move(steering)),
+              std::move(watch),
+              std::move(queue_ids),
+              request.rx_page_bytes};
   if (const int number = context.fault("socketpair"); number != 0)
     return os_error("socketpair", ReasonCode::event_fd_failed, number);
   int ends[2];

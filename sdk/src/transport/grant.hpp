@@ -25,6 +25,8 @@ class Grant {
     std::uint32_t queues = 1;
     int dmabuf_fd = -1;  // -1: nothing is bound
     std::uint32_t rx_page_bytes = 0;
+    bool rules_stand = false;  // what a rule takes to these queues already gets none of its own
+    std::uint32_t rules_max = 1u << 20;
     nic::Backing backing{};  // of the dma-buf, as far as it is known
   };
   /// Errors: not_supported - LF1240, no interface is named; those of nic::Binding and nic::assess.

@@ -200,12 +200,58 @@ TEST_F(Grants, SteerListeners) {
 
 TEST_F(Grants, LeaveSteeringToOthersOnRequest) {
   GroupOptions with = options();
-  with.steer_flows = false;
+  with.steer = GroupOptions::Steer::nothing;
   Group group = open(with);
   test::SocketPair pair = tcp_pair();
   ASSERT_TRUE(group[0].attach(pair.ours));
   ASSERT_TRUE(group.listen({"127.0.0.1", 0}));
   EXPECT_EQ(rules(), 0u);
+}
+
+// A policy's rules stand beforehand, by port to a queue or to a context over the queues.
+TEST_F(Grants, SteerTheRestOnRequest) {
+  std::vector<test::SocketPair> pairs;
+  for (int i = 0; i < 4; ++i) pairs.push_back(tcp_pair());
+  const auto stand = [&](const test::SocketPair& pair, std::uint64_t queue, std::uint32_t context) {
+    nic::Rule rule = nic::rule_of(nic::keys_of(pair.ours.get())->front(), 0);
+    auto &value = rule.spec.h_u.tcp_ip4_spec, &mask = rule.spec.m_u.tcp_ip4_spec;
+    value.ip4src = value.ip4dst = mask.ip4src = mask.ip4dst = 0;
+    value.psrc = mask.psrc = 0;
+    rule.spec.ring_cookie = queue;
+    rule.rss_context = context;
+    if (context != 0) rule.spec.flow_type |= FLOW_RSS;
+    EXPECT_TRUE(g_nic->insert_rule(1, rule));
+  };
+  const auto context_of = [](std::vector<std::uint32_t> queues) {
+    std::vector<std::uint32_t> table(128);
+    for (std::size_t i = 0; i < table.size(); ++i) table[i] = queues[i % queues.size()];
+    const auto id = g_nic->add_rss_context(1, table);
+    EXPECT_TRUE(id);
+    return *id;
+  };
+  stand(pairs[0], 3, 0);
+  stand(pairs[1], 0, context_of({3}));
+  stand(pairs[2], 0, context_of({2, 3}));
+  GroupOptions with = options();
+  with.steer = GroupOptions::Steer::rest;
+  with.rules_max = 1;
+  Group group = open(with);
+  const auto attach = [&](std::size_t i) { return group[0].attach(pairs[i].ours); };
+  ASSERT_TRUE(attach(0));
+  const auto spread = attach(1);
+  ASSERT_TRUE(spread) << spread.error().describe();
+  EXPECT_EQ(rules(), 3u) << "both come by rules that stand";
+  const auto other = attach(2);
+  ASSERT_FALSE(other) << "one of its queues is another's";
+  EXPECT_EQ(other.error().reason(), ReasonCode::rule_conflict) << other.error().describe();
+  ASSERT_TRUE(attach(3));
+  EXPECT_EQ(rules(), 4u);
+  test::SocketPair one_more = tcp_pair();
+  const auto refused = group[0].attach(one_more.ours);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), Errc::limit_reached);
+  EXPECT_EQ(refused.error().reason(), ReasonCode::access_limit);
+  EXPECT_TRUE(one_more.ours) << "taken only on success";
 }
 
 TEST_F(Grants, AFullTableOfRulesLeavesTheSocketWithTheCaller) {

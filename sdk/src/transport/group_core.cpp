@@ -4,6 +4,7 @@
 #include <net/if.h>
 
 #include <algorithm>
+#include <bit>
 #include <new>
 #include <utility>
 
@@ -25,6 +26,11 @@ Result<void> check_options(const GroupOptions& options) {
   }
   if (options.flows_max == 0 || options.flows_max > kFlowsMax) {
     return bad("flows_max must be 1 to 1048576");
+  }
+  if (options.rx_page_bytes != 0 &&
+      (!std::has_single_bit(options.rx_page_bytes) || options.rx_page_bytes < 4096 ||
+       options.rx_page_bytes > (2u << 20))) {
+    return bad("rx_page_bytes must be a power of two from 4096 to 2097152");
   }
   if (options.pressure_percent > 100 || options.relief_percent >= options.pressure_percent) {
     return bad("relief_percent must be below pressure_percent, and that at most 100");
@@ -123,7 +129,7 @@ Result<void> GroupCore::bind(const std::shared_ptr<ContextCore>& context,
   context_ = context;
   ops_ = static_cast<const landfall_transport_ops*>(backend.ops);
   needs_ = needs;
-  steers_ = options.steer_flows;
+  steers_ = options.steer != GroupOptions::Steer::nothing;
   const std::string own_options = options_for(options.options, backend.name);
   const Memory& memory = region_->memory();
   Fd dmabuf;
@@ -153,6 +159,8 @@ Result<void> GroupCore::bind(const std::shared_ptr<ContextCore>& context,
                                          .queues = options.queues,
                                          .dmabuf_fd = dmabuf.get(),
                                          .rx_page_bytes = needs.rx_page_bytes,
+                                         .rules_stand = options.steer == GroupOptions::Steer::rest,
+                                         .rules_max = options.rules_max,
                                          .backing = {.memfd = region_->adopted_memfd(),
                                                      .length_bytes = memory.size_bytes()}}));
     grant_->describe(spec);

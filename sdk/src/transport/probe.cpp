@@ -84,6 +84,7 @@ Probed probe(const ContextCore& context, const landfall_backend& backend,
     spec.queue_count = options->queues;
     spec.flows_max = options->flows_max;
     spec.slot_bytes = options->slot_bytes;
+    spec.rx_page_bytes = options->rx_page_bytes;
   }
   const auto& ops = *static_cast<const landfall_transport_ops*>(backend.ops);
   landfall_why why{};

@@ -97,7 +97,8 @@ Options read(int argc, char** argv) {
     if (name == "--phase") options.phase_file = value;
     if (name == "--stall") options.stall = std::chrono::milliseconds{std::stoi(value)};
     if (name == "--contract") options.group.contract = {.kind = CopyContract::Kind::require_direct};
-    if (name == "--steer") options.group.steer_flows = value != "0";
+    if (name == "--steer")
+      options.group.steer = value == "0" ? GroupOptions::Steer::nothing : GroupOptions::Steer::each;
     if (name == "--option") options.group.options.push_back(value);
     if (name == "--page") {
       options.page_bytes = std::stoull(value);

@@ -120,7 +120,7 @@ ethtool -N lf0 delete 8
 same before "a plan that the NIC has left behind"
 
 echo "-- nobody confirms, and the terminal is gone"
-exits 0 setsid "$landfall" apply --confirm-within 2s "$work/policy.yaml"
+exits 0 setsid "$landfall" apply --confirm-within 4s "$work/policy.yaml"
 same after "before its time is over"
 exits 75 "$landfall" apply "$work/policy.yaml"
 says LF1610
@@ -152,23 +152,49 @@ same before "in conflict"
 
 echo "-- a program that names a receiver of the policy gets all of that"
 head -c 3000000 /dev/urandom >"$work/sent"
-"$landfall" recv --policy "$work/policy.yaml" --receiver ingest --listen 10.77.0.1:5201 --once \
-  --port-file "$work/port" --report "$work/report" --to "$work/received/" >"$work/said" 2>&1 &
-job=$!
-for ((i = 0; i < 200; i++)); do [ ! -s "$work/port" ] || break; pause 0.05; done
-[ -s "$work/port" ] || die "no receiver: $(cat "$work/said")"
-same after "set up by Group::open"
-peer "$landfall" send --to 10.77.0.1:5201 "$work/sent" >/dev/null 2>&1 || die "send"
-wait "$job" || die "recv: $(cat "$work/said")"
-cmp "$work/sent" "$work/received/sent" || die "the file differs"
-python3 - "$work/report" <<'END' || die "the verdict: $(cat "$work/said")"
+ingest_start() {  # ingest_start POLICY PORT
+  rm -rf "$work/port" "$work/received"
+  "$landfall" recv --policy "$1" --receiver ingest --listen "10.77.0.1:$2" --once \
+    --port-file "$work/port" --report "$work/report" --to "$work/received/" >"$work/said" 2>&1 &
+  job=$!
+  for ((i = 0; i < 200; i++)); do [ ! -s "$work/port" ] || break; pause 0.05; done
+  [ -s "$work/port" ] || die "no receiver: $(cat "$work/said")"
+}
+ingest_end() {  # ingest_end PORT
+  peer "$landfall" send --to "10.77.0.1:$1" "$work/sent" >/dev/null 2>&1 || die "send"
+  wait "$job" || die "recv: $(cat "$work/said")"
+  cmp "$work/sent" "$work/received/sent" || die "the file differs"
+  python3 - "$work/report" <<'END' || die "the verdict: $(cat "$work/said")"
 import json, sys
 report = json.load(open(sys.argv[1]))
 direct, copied = report["verdict"]["direct_bytes"], report["verdict"]["copied_bytes"]
 sys.exit(report["decision"]["chosen"] != "devmem-tcp" or direct < 2_900_000 or copied > 0)
 END
-rm "$work/port"
+  rm "$work/port"
+}
+ingest_start "$work/policy.yaml" 5201
+same after "set up by Group::open"
+ingest_end 5201
 exits 0 "$landfall" status
+
+echo "-- what the policy does not name gets a rule for its time, within the limits"
+sed 's/ring: 512/ring: 512\n    rx_page_size: 16KiB/' "$work/policy.yaml" >"$work/lent.yaml"
+echo 'access: [{user: root, receivers: [ingest], max_rules: 1}]' >>"$work/lent.yaml"
+ingest_start "$work/lent.yaml" 7100
+expect "rules with that of the listener" "$(ethtool -n lf0 | grep -c '^Filter:')" -eq 7
+ingest_end 7100
+same after "without the listener"
+sed 's/max_rules: 1/max_rules: 0/' "$work/lent.yaml" >"$work/none.yaml"
+exits 75 "$landfall" recv --policy "$work/none.yaml" --receiver ingest --listen 10.77.0.1:7100 --to /dev/null
+says LF1616
+ingest_start "$work/none.yaml" 6001  # which comes by the policy's own rule
+same after "with a listener that needs no rule"
+ingest_end 6001
+sed 's/16KiB/1MiB/' "$work/lent.yaml" >"$work/pages.yaml"
+# Too few of them fit into the memory: devmem-tcp has to say no.
+timeout 5 "$landfall" recv --policy "$work/pages.yaml" --receiver ingest --listen 10.77.0.1:7100 --to /dev/null \
+  --report "$work/report" >"$work/said" 2>&1 || true
+grep -q '"chosen":"tcp"' "$work/report" || die "pages of 1 MiB: $(cat "$work/said" "$work/report")"
 exits 0 "$landfall" restore
 same before "after the receiver"
 

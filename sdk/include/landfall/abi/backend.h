@@ -162,8 +162,8 @@ typedef struct landfall_needs {
   uint64_t min_slice_bytes;       /* per queue */
   uint32_t best_placement; /* LANDFALL_DIRECT or LANDFALL_COPIED: the best an extent can be here */
   uint32_t copy_reason;    /* LANDFALL_REASON_*: why not direct; 0 where it can be */
-  uint32_t rx_page_bytes; /* NEED_GRANT: the NIC shall fill the region by pages of so many bytes; 0:
-                             its own choice */
+  uint32_t rx_page_bytes;  /* NEED_GRANT, NEED_QUEUES: the NIC shall fill the region by pages of so
+                              many bytes; 0:  its own choice */
   uint32_t reserved;
 } landfall_needs;
 
@@ -184,7 +184,8 @@ typedef struct landfall_domain_spec {
    * domain_close. NEED_QUEUES: without the binding, and grant_dmabuf_id is 0. */
   int32_t grant_fd; /* hang-up: the binding is gone; -1: none; the domain dups what it keeps */
   uint32_t grant_dmabuf_id; /* the kernel's number of the binding */
-  uint32_t rx_page_bytes;   /* of the binding; 0: the CPU's page size */
+  uint32_t rx_page_bytes;   /* of the binding; 0: the CPU's page size. In probe: what is asked for,
+                               where the transport's options do not say; 0: nothing */
   uint32_t reserved;
   const uint32_t* queue_napi_ids; /* of queue_ids, as SO_INCOMING_NAPI_ID tells them; NULL: not
                                      known */

@@ -21,9 +21,18 @@ struct GroupOptions {
   std::optional<Reason> without_interface{};
   std::vector<std::uint32_t> queue_ids{};  // hardware queues; empty: `queues` Receivers
   std::uint32_t queues = 1;
-  /// Where the transport binds hardware queues: flows are steered to them by rules of the NIC, each
-  /// removed with its flow or listener. false: rules are there already, or the NIC needs none.
-  bool steer_flows = true;
+  /// Where the transport binds hardware queues: who gets a rule of the NIC that steers to them,
+  /// which is removed with its flow or listener.
+  enum class Steer : std::uint8_t {
+    each,
+    rest,    // those that no rule takes there already. Who made that one keeps it, as a policy does
+    nothing  // rules are there already, or the NIC needs none
+  };
+  Steer steer = Steer::each;
+  std::uint32_t rules_max = 1u << 20;  // of its own, at a time. Further ones: LF1616
+  /// Of the pages that the NIC is to fill the Region by, where the transport has a choice; 0: the
+  /// transport's own. An option of the transport has the last word.
+  std::uint32_t rx_page_bytes = 0;
   std::vector<std::string>
       transports{};  // in order of preference; empty: every registered one, best first
   std::vector<std::string>
@@ -63,13 +72,18 @@ class LANDFALL_API Group {
                             Decision* decision = nullptr);
   /// As `policy` (landfall/policy/policy.hpp) says of its receiver of this name: the memory is
   /// made, the NIC prepared, its queues bound. The policy's flows to the receiver come by rules
-  /// that stand beforehand; where it has none, each flow and listener gets its own, as by open()
-  /// above.
+  /// that stand beforehand; a flow or listener that none of them takes there gets its own, as by
+  /// open() above. Whom `access` of the policy names has its limits, and nobody else may (but root,
+  /// without a limit); a policy without `access` is for all.
+  ///
+  /// Where to receive (`cpus`, `numa_node`) and `busy_poll` are left to the caller, whose threads
+  /// poll.
   ///
   /// Where the interface is not there, or may not be set up, it is opened without, if the placement
   /// allows copying: `decision` says what came of it.
   ///
-  /// Errors: not_found - policy_name_unknown; those of open() above, of Region::allocate and, where
+  /// Errors: not_found - policy_name_unknown; permission_denied - access_denied; limit_reached -
+  /// access_limit; those of open() above, of Region::allocate and, where
   /// the placement is require_direct, of setting the NIC up: interface_unknown, not_permitted,
   /// LF1601 to LF1614.
   static Result<Group> open(const Context& context, const Policy& policy, std::string_view receiver,

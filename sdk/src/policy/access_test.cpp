@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Goal: who is named gets the limits beside the name; nobody else gets anything, but root.
+#include "policy/access.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace landfall::policy {
+namespace {
+
+Policy policy_of(std::vector<Policy::Access> access) {
+  Policy policy;
+  policy.access = std::move(access);
+  return policy;
+}
+Policy::Access of_user(const std::string& user, std::uint32_t flows) {
+  return {.user = user, .receivers = {"ingest"}, .max_flows = flows};
+}
+Policy::Access of_group(const std::string& group, std::uint32_t flows) {
+  return {.group = group, .receivers = {"ingest", "other"}, .max_flows = flows};
+}
+
+TEST(Access, WithoutItAllMayAll) {
+  const auto found = find_access(policy_of({}), "ingest", {.user = 1000});
+  ASSERT_TRUE(found);
+  EXPECT_EQ(*found, nullptr);
+}
+
+// These users and groups are the same on every Debian (base-passwd).
+constexpr uid_t kDaemon = 1, kBin = 2;
+constexpr gid_t kUsers = 100, kSys = 3;
+
+TEST(Access, TheFirstEntryThatNamesTheCallerCounts) {
+  const Policy policy = policy_of(
+      {of_user("daemon", 1), of_group("users", 2), of_user("bin", 3), of_user("root", 4)});
+  const auto flows = [&](const Subject& subject, const char* receiver = "ingest") {
+    const auto found = find_access(policy, receiver, subject);
+    return found && *found != nullptr ? static_cast<int>(*(*found)->max_flows) : -1;
+  };
+  EXPECT_EQ(flows({.user = kDaemon, .groups = {kUsers}}), 1);
+  EXPECT_EQ(flows({.user = kBin, .groups = {kSys, kUsers}}), 2);
+  EXPECT_EQ(flows({.user = kBin, .groups = {kSys}}), 3);
+  EXPECT_EQ(flows({.user = 0}), 4);
+  EXPECT_EQ(flows({.user = kDaemon, .groups = {kUsers}}, "other"), 2);
+}
+
+TEST(Access, NobodyElseIsLetInButRoot) {
+  const Policy policy =
+      policy_of({of_user("no-such-user", 1), of_group("no-such-group", 1), of_user("daemon", 1)});
+  const auto refused = find_access(policy, "ingest", {.user = kBin, .groups = {kUsers}});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason(), ReasonCode::access_denied);
+  EXPECT_FALSE(find_access(policy, "other", {.user = kDaemon})) << "for another receiver";
+  const auto root = find_access(policy, "ingest", {.user = 0});
+  ASSERT_TRUE(root);
+  EXPECT_EQ(*root, nullptr);
+}
+
+TEST(Access, OneselfHasAUserAndGroups) {
+  const Subject self = Subject::self();
+  EXPECT_EQ(self.user, ::geteuid());
+  EXPECT_TRUE(std::ranges::find(self.groups, ::getegid()) != self.groups.end());
+}
+
+}  // namespace
+}  // namespace landfall::policy
