@@ -14,6 +14,8 @@ Exit exit_of(const Error& error) noexcept {
     case ReasonCode::journal_damaged:
     case ReasonCode::undo_incomplete:
       return kExitConfig;
+    case ReasonCode::access_limit:
+      return kExitPermission;
     case ReasonCode::setup_rolled_back:
       return kExitBusy;
     case ReasonCode::memory_source_unknown:

@@ -27,6 +27,9 @@ for unit in tmpfiles-setup tmpfiles-setup-dev timesyncd update-utmp pcrphase pcr
   sysctl sysusers modules-load random-seed; do  # of which some take minutes, or change the VM
   ln -sf /dev/null "/etc/systemd/system/systemd-$unit.service"
 done
+# What they say, where it can be read from outside.
+mkdir -p /etc/systemd/system/landfall-recv@.service.d
+printf '[Service]\nStandardError=append:%s\n' "$work/said" >/etc/systemd/system/landfall-recv@.service.d/lab.conf
 printf '[Unit]\nDescription=nothing\nDefaultDependencies=no\n' >/etc/systemd/system/lab.target
 cat >/etc/landfall/policy.yaml <<'END'
 version: 1
@@ -42,11 +45,16 @@ receivers:
     cpus: [1]
 flows: [{match: {dst_ip: 10.77.0.1, dst_port: 5201}, to: ingest}]
 END
+# As udev does, which does not run here.
+getent group kvm >/dev/null || echo "kvm:x:993:" >>/etc/group
+modprobe -q udmabuf || true
+chgrp kvm /dev/udmabuf
+chmod 660 /dev/udmabuf
 mountpoint -q /sys/fs/cgroup || mount -t cgroup2 none /sys/fs/cgroup
 unshare --pid --fork --mount --mount-proc env -i container=lab PATH="$PATH" \
   /lib/systemd/systemd --system --unit=lab.target --log-target=console --show-status=no \
   >"$work/systemd" 2>&1 </dev/null &
-said() { cat "$work/systemd"; }
+said() { cat "$work/systemd" "$work/said" 2>/dev/null || true; }
 inside() { nsenter --target "$systemd" --mount --pid timeout 60 "$@"; }
 for ((i = 0; ; i++)); do
   ((i < 300)) || die "systemd does not start: $(said)"
@@ -56,10 +64,11 @@ for ((i = 0; ; i++)); do
 done
 start() { inside systemctl start "$1" || die "$1: $(said)"; }
 shown() { inside systemctl show -p "$2" --value "$1"; }
+: >"$work/said"
 listening() {  # listening TIMES
   local i
   for ((i = 0; i < 300; i++)); do
-    [ "$(grep -c "listening on" "$work/systemd")" -lt "$1" ] || return 0
+    [ "$(grep -sc "listening on" "$work/said")" -lt "$1" ] || return 0
     pause 0.1
   done
   die "nobody listens: $(said)"
