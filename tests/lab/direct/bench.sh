@@ -111,7 +111,7 @@ if [ -n "$name" ]; then
   echo "$transport ($memory) against $about"
   timed 4096  # reads the program from the disk
 fi
-for ((i = 0; i < pairs; i++)); do
+one_of_others() {
   if [ -n "$name" ]; then
     one_other
   else
@@ -121,11 +121,24 @@ for ((i = 0; i < pairs; i++)); do
       *) one loop "$programs/bench_loop_devmem" interface=lf0 queue=3 ;;
     esac
   fi
+}
+one_of_ours() {
   one landfall "$programs/bench_receive" devmem=lf0 queue=3 transport="$transport" memory="$memory" \
     "${options[@]}"
+}
+# Each is first in every other pair: what drifts is on both sides.
+for ((i = 0; i < pairs; i++)); do
+  if ((i % 2)); then
+    one_of_ours
+    one_of_others
+  else
+    one_of_others
+    one_of_ours
+  fi
 done | tee "$work/all"
 # Ratios of the pairs, their median and its 95 % interval by order statistics.
-awk '$1 != "landfall" { t = $2; c = $3 } $1 == "landfall" { print $2 / t, $3 / c }' "$work/all" >"$work/ratios"
+awk '$1 == "landfall" { t = $2; c = $3 } $1 != "landfall" { t2 = $2; c2 = $3 }
+  NR % 2 == 0 { print t / t2, c / c2 }' "$work/all" >"$work/ratios"
 for column in 1 2; do
   sort -g -k "$column,$column" "$work/ratios" | awk -v column="$column" '{ x[NR] = $column } END {
     k = int(NR / 2 - 0.98 * sqrt(NR)); if (k < 1) k = 1
