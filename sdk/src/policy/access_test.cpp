@@ -2,7 +2,9 @@
 // Goal: who is named gets the limits beside the name; nobody else gets anything, but root.
 #include "policy/access.hpp"
 
+#include <grp.h>
 #include <gtest/gtest.h>
+#include <pwd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,9 +30,17 @@ TEST(Access, WithoutItAllMayAll) {
   EXPECT_EQ(*found, nullptr);
 }
 
-// These users and groups are the same on every Debian (base-passwd).
-constexpr uid_t kDaemon = 1, kBin = 2;
-constexpr gid_t kUsers = 100, kSys = 3;
+/// Of users and groups that every Linux has, under numbers of its own.
+uid_t user(const char* name) {
+  const passwd* entry = ::getpwnam(name);
+  EXPECT_NE(entry, nullptr) << name;
+  return entry == nullptr ? 0 : entry->pw_uid;
+}
+gid_t group(const char* name) {
+  const ::group* entry = ::getgrnam(name);
+  EXPECT_NE(entry, nullptr) << name;
+  return entry == nullptr ? 0 : entry->gr_gid;
+}
 
 TEST(Access, TheFirstEntryThatNamesTheCallerCounts) {
   const Policy policy = policy_of(
@@ -39,20 +49,23 @@ TEST(Access, TheFirstEntryThatNamesTheCallerCounts) {
     const auto found = find_access(policy, receiver, subject);
     return found && *found != nullptr ? static_cast<int>(*(*found)->max_flows) : -1;
   };
-  EXPECT_EQ(flows({.user = kDaemon, .groups = {kUsers}}), 1);
-  EXPECT_EQ(flows({.user = kBin, .groups = {kSys, kUsers}}), 2);
-  EXPECT_EQ(flows({.user = kBin, .groups = {kSys}}), 3);
+  const uid_t daemon = user("daemon"), bin = user("bin");
+  const gid_t users = group("users"), sys = group("sys");
+  EXPECT_EQ(flows({.user = daemon, .groups = {users}}), 1);
+  EXPECT_EQ(flows({.user = bin, .groups = {sys, users}}), 2);
+  EXPECT_EQ(flows({.user = bin, .groups = {sys}}), 3);
   EXPECT_EQ(flows({.user = 0}), 4);
-  EXPECT_EQ(flows({.user = kDaemon, .groups = {kUsers}}, "other"), 2);
+  EXPECT_EQ(flows({.user = daemon, .groups = {users}}, "other"), 2);
 }
 
 TEST(Access, NobodyElseIsLetInButRoot) {
   const Policy policy =
       policy_of({of_user("no-such-user", 1), of_group("no-such-group", 1), of_user("daemon", 1)});
-  const auto refused = find_access(policy, "ingest", {.user = kBin, .groups = {kUsers}});
+  const auto refused =
+      find_access(policy, "ingest", {.user = user("bin"), .groups = {group("users")}});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().reason(), ReasonCode::access_denied);
-  EXPECT_FALSE(find_access(policy, "other", {.user = kDaemon})) << "for another receiver";
+  EXPECT_FALSE(find_access(policy, "other", {.user = user("daemon")})) << "for another receiver";
   const auto root = find_access(policy, "ingest", {.user = 0});
   ASSERT_TRUE(root);
   EXPECT_EQ(*root, nullptr);
