@@ -19,6 +19,7 @@ namespace {
 // A flow that has more waits for the others; who becomes readable meanwhile waits for so many
 // polls.
 constexpr std::uint32_t kPollsPerLook = 8;
+constexpr std::uint32_t kOver = EPOLLERR | EPOLLHUP | EPOLLRDHUP;
 
 }  // namespace
 
@@ -70,6 +71,9 @@ void Queue::look(int timeout_ms, bool* ret_control) {
     } else {
       Flow& flow = *static_cast<Flow*>(whose);
       flow.readable = true;
+      // TCP_INQ counts a FIN as a byte, and a reset as nothing (tcp_inq_hint, Linux 7.3); its event
+      // may have come with that of the bytes.
+      flow.over |= (events_[static_cast<std::size_t>(i)].events & kOver) != 0;
       run(flow);
     }
   }
@@ -186,7 +190,7 @@ void Queue::take_pieces(Flow& flow, const msghdr& message, std::uint64_t bytes) 
     }
     at += CMSG_ALIGN(head.cmsg_len);
   }
-  flow.readable = queued != 0;
+  flow.readable = queued != 0 || flow.over;
   if (told == 0) {
     const Cause cause = cause_of_copy(flow, bytes);
     take_spilled(flow, static_cast<std::uint32_t>(bytes), cause.placement, cause.code);
