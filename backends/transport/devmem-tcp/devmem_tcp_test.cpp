@@ -296,6 +296,19 @@ TEST(DevmemTcp, KeepsTheSocketUntilTheLastExtentIsBack) {
   }
 }
 
+// What is left by TCP_INQ counts a FIN and not a reset, whose event comes with that of the bytes.
+TEST(DevmemTcp, TellsOfAResetThatCameWithTheLastBytes) {
+  Rig rig;
+  Stream& stream = rig.add();
+  for (int i = 0; i < 10; ++i) rig.poll();
+  stream.send_all(rig.kernel, 64 * 1024);
+  const linger none{.l_onoff = 1, .l_linger = 0};
+  ::setsockopt(stream.peer.get(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
+  stream.peer.reset();
+  EXPECT_TRUE(rig.until([&] { return stream.failures == 1; }));
+  EXPECT_EQ(stream.got, stream.sent);
+}
+
 // Goal: what a dry pool drops wakes nobody, so who sleeps with half of the pool out hears of
 // returns.
 TEST(DevmemTcp, WantsReturnsWhileHalfOfThePoolIsOut) {
