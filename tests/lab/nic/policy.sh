@@ -178,6 +178,7 @@ ingest_end 5201
 exits 0 "$landfall" status
 
 echo "-- what the policy does not name gets a rule for its time, within the limits"
+sysctl -qw vm.nr_hugepages=16  # another test may have taken them away
 sed 's/ring: 512/ring: 512\n    rx_page_size: 16KiB/; s/size: 16MiB/size: 16MiB, page_size: 2MiB/' \
   "$work/policy.yaml" >"$work/lent.yaml"
 echo 'access: [{user: root, receivers: [ingest], max_rules: 1}]' >>"$work/lent.yaml"
