@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Goal: the systemd units of config/ do what they say under a real systemd: the NIC is set up when the
 # one starts and put back when it stops, and the other receives as a user of its own, by the NIC.
-# usage: service.sh NIC_TOOL LANDFALL CONFIG_FOLDER
+# Not among the tests of make lab; by hand, with paths from the root:
+#   kernel/lab/vm tests/lab/nic/service.sh NIC_TOOL LANDFALL CONFIG_FOLDER
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 landfall=$2 config=$3
