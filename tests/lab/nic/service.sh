@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Goal: the systemd units of config/ do what they say under a real systemd: the NIC is set up when the
 # one starts and put back when it stops, and the other receives as a user of its own, by the NIC.
-# Not among the tests of make lab; by hand, with paths from the root:
-#   kernel/lab/vm tests/lab/nic/service.sh NIC_TOOL LANDFALL CONFIG_FOLDER
+# usage: service.sh NIC_TOOL LANDFALL BUILD_FOLDER CONFIG_FOLDER
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
-landfall=$2 config=$3
+landfall=$2 build=$3 config=$4
 [ -x /lib/systemd/systemd ] || { echo "SKIP: systemd is missing"; exit 77; }
 load queues=4 mtu=4148
 snapshot() {
@@ -21,8 +20,10 @@ snapshot >"$work/before"
 # A systemd with nothing but these units, in a PID and a mount namespace of its own (it puts a /run of
 # its own over the VM's), but with the VM's devices and network.
 mkdir -p /etc/landfall /etc/systemd/system
-for unit in landfall-nic.service landfall-recv@.service; do
-  sed "s|/usr/bin/landfall|$landfall|" "$config/$unit" >"/etc/systemd/system/$unit"
+cp "$config"/landfall-*.service /etc/systemd/system
+# Installed, as the units know it: in a build folder below /tmp or /home they would not see it.
+for component in runtime tools; do
+  cmake --install "$build" --prefix /usr --component "$component" >/dev/null || die "install $component"
 done
 for unit in tmpfiles-setup tmpfiles-setup-dev timesyncd update-utmp pcrphase pcrphase-sysinit binfmt \
   sysctl sysusers modules-load random-seed; do  # of which some take minutes, or change the VM
@@ -55,6 +56,8 @@ mountpoint -q /sys/fs/cgroup || mount -t cgroup2 none /sys/fs/cgroup
 unshare --pid --fork --mount --mount-proc env -i container=lab PATH="$PATH" \
   /lib/systemd/systemd --system --unit=lab.target --log-target=console --show-status=no \
   >"$work/systemd" 2>&1 </dev/null &
+# Neither unshare nor systemd ends by SIGTERM.
+trap '[ -z "${systemd-}" ] || kill -9 "$systemd" 2>/dev/null || true; cleanup' EXIT
 said() { cat "$work/systemd" "$work/said" 2>/dev/null || true; }
 inside() { nsenter --target "$systemd" --mount --pid timeout 60 "$@"; }
 for ((i = 0; ; i++)); do
@@ -101,4 +104,3 @@ echo "-- and everything is put back when they stop"
 inside systemctl stop landfall-nic.service || die "stop: $(said)"
 expect "the receiver's unit" "$(shown landfall-recv@ingest.service ActiveState)" = inactive
 snapshot | diff "$work/before" - || die "not as before: $(said)"
-kill -9 "$systemd"
