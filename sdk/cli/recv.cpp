@@ -107,15 +107,15 @@ class Recv {
   ReceiveOptions receive_options(int stop_fd);
   static Result<Group> open_by_options(const Context& context, const LandingOptions& landing,
                                        Decision& ret_decision);
-  Result<Group> open_by_policy(const Context& context, Decision& ret_decision,
-                               std::string& ret_source, std::chrono::microseconds& ret_busy_poll);
-  bool print_summary(const ReceiveOutcome& outcome, const Group& group, const std::string& source,
-                     bool to_stdout) const;
+  Result<Group> open_by_policy(const Context& context, Decision& ret_decision);
+  bool print_summary(const ReceiveOutcome& outcome, const Group& group, bool to_stdout) const;
   /// Whether the file of --report could be written, where one is asked for.
   bool write_report(const Json& json) const;
   const Arguments& arguments_;
   Console& console_;
   bool json_;
+  std::string source_;                      // of the memory
+  std::chrono::microseconds busy_poll_{0};  // by the policy
 };
 
 ReceiveOptions Recv::receive_options(int stop_fd) {
@@ -147,10 +147,9 @@ Json json_summary(const ReceiveOutcome& outcome, const Group& group, const std::
   return json;
 }
 
-bool Recv::print_summary(const ReceiveOutcome& outcome, const Group& group,
-                         const std::string& source, bool to_stdout) const {
-  if (json_) return print_json(json_summary(outcome, group, source));
-  return print(to_stdout ? stdout : stderr, summary(outcome.progress, group, source));
+bool Recv::print_summary(const ReceiveOutcome& outcome, const Group& group, bool to_stdout) const {
+  if (json_) return print_json(json_summary(outcome, group, source_));
+  return print(to_stdout ? stdout : stderr, summary(outcome.progress, group, source_));
 }
 
 bool Recv::write_report(const Json& json) const {
@@ -166,17 +165,15 @@ Result<Group> Recv::open_by_options(const Context& context, const LandingOptions
   return Group::open(context, landing.group, region, &ret_decision);
 }
 
-Result<Group> Recv::open_by_policy(const Context& context, Decision& ret_decision,
-                                   std::string& ret_source,
-                                   std::chrono::microseconds& ret_busy_poll) {
+Result<Group> Recv::open_by_policy(const Context& context, Decision& ret_decision) {
   const std::string file = arguments_.value("policy"), name = arguments_.value("receiver");
   PolicyFindings findings;
   auto policy = read_policy(file, findings);
   for (const PolicyFinding& finding : findings) print(stderr, describe(finding, shown_name(file)));
   if (!policy) return policy.error();
   if (const Policy::Receiver* receiver = policy->find_receiver(name)) {
-    ret_source = policy->find_memory(receiver->memory)->source;
-    ret_busy_poll = receiver->busy_poll;
+    source_ = policy->find_memory(receiver->memory)->source;
+    busy_poll_ = receiver->busy_poll;
     // Before the memory is made, which then is near.
     LANDFALL_CHECK(place_thread(*receiver));
   }
@@ -198,9 +195,8 @@ Result<int> Recv::run() {
   LANDFALL_TRY(Destination destination, Destination::open(to));
   LANDFALL_TRY(Context context, make_context(landing.plugins));
   Decision decision;
-  std::string source = landing.region.source;
-  std::chrono::microseconds busy_poll{0};
-  auto group = arguments_.has("policy") ? open_by_policy(context, decision, source, busy_poll)
+  source_ = landing.region.source;
+  auto group = arguments_.has("policy") ? open_by_policy(context, decision)
                                         : open_by_options(context, landing, decision);
   if (!group) {
     report_no_group(console_, group.error(), decision);
@@ -215,7 +211,7 @@ Result<int> Recv::run() {
 
   ReceiveOptions options = receive_options(stop.get());
   options.raw_streams = flows;
-  options.busy_poll = busy_poll;
+  options.busy_poll = busy_poll_;
   std::unique_ptr<MetricsServer> metrics;
   if (arguments_.has("metrics")) {
     LANDFALL_TRY(const Address wanted, parse_address(arguments_.value("metrics")));
@@ -230,8 +226,8 @@ Result<int> Recv::run() {
   }
   const ReceiveOutcome outcome = receive(*group, destination, options);
   console_.end_progress();
-  const bool printed = print_summary(outcome, *group, source, to != "-");
-  const bool written = write_report(json_summary(outcome, *group, source)) && printed;
+  const bool printed = print_summary(outcome, *group, to != "-");
+  const bool written = write_report(json_summary(outcome, *group, source_)) && printed;
   if (outcome.stopped) return static_cast<int>(kExitInterrupted);
   if (outcome.first_error) {
     const Exit code = exit_of(*outcome.first_error);

@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -21,6 +20,22 @@ Error in_use(const char* op, int number, const char* what) {
 
 Error failed(const char* op) {
   return os_error(op, errno == EMFILE ? ReasonCode::nofile_limit : ReasonCode::none);
+}
+
+/// A socket bound to an abstract address, which at most one in a network namespace can have. Busy:
+/// another has it.
+Result<Fd> take_name(const std::string& name) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (name.size() >= sizeof address.sun_path) return Error{Errc::invalid_argument, "claim"};
+  std::memcpy(address.sun_path + 1, name.data(), name.size());  // the first byte 0: abstract
+  const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  Fd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  if (!fd) return failed("socket(AF_UNIX)");
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), length) == 0) return fd;
+  if (errno == EADDRINUSE)
+    return Error{Errc::busy, "bind(AF_UNIX)", ReasonCode::none, Origin::os, errno};
+  return failed("bind(AF_UNIX)");
 }
 
 Result<Fd> take_dmabuf(int dmabuf_fd) {
@@ -53,21 +68,6 @@ Result<Fd> take_range(const Backing& backing) {
 }
 
 }  // namespace
-
-Result<Fd> take_name(const std::string& name) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  // The first byte 0: abstract (unix(7)).
-  std::memcpy(address.sun_path + 1, name.data(),
-              std::min(name.size(), sizeof address.sun_path - 1));
-  const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
-  Fd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  if (!fd) return failed("socket(AF_UNIX)");
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), length) == 0) return fd;
-  if (errno == EADDRINUSE)
-    return Error{Errc::busy, "bind(AF_UNIX)", ReasonCode::none, Origin::os, errno};
-  return failed("bind(AF_UNIX)");
-}
 
 Result<Fd> take_queue(const std::string& nic, std::uint32_t interface_index,
                       std::uint32_t queue_id) {

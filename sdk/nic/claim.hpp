@@ -7,11 +7,9 @@
 
 namespace landfall::nic {
 
-/// An abstract socket address, which at most one in a network namespace can have, until the
-/// descriptor closes: however the process ends. A child of fork(2) that does not exec has it as
-/// well. Errors: busy, another has it; limit_reached, io.
-Result<Fd> take_name(const std::string& name);
-/// Nic::claim_queue. `nic`: a name of what is no interface of this network namespace; usually "".
+/// Nic::claim_queue: an abstract socket address, which at most one in a network namespace can have,
+/// until the descriptor closes, however its process ends. A child of fork(2) that does not exec has
+/// it as well. `nic`: "", or a name for what is no interface of this network namespace.
 Result<Fd> take_queue(const std::string& nic, std::uint32_t interface_index,
                       std::uint32_t queue_id);
 

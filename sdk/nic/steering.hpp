@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "landfall/base/limits.hpp"
 #include "nic/flow_key.hpp"
 #include "nic/nic.hpp"
 
@@ -42,7 +43,7 @@ struct SteeringOptions {
   std::chrono::milliseconds patience{1000};
   /// What a rule that is not made here takes to these queues already gets none of its own.
   std::vector<std::uint32_t> served_queues{};
-  std::uint32_t rules_max = 1u << 20;  // at a time
+  std::uint32_t rules_max = kRulesMax;  // at a time
 };
 
 /// Rules of one interface for single flows, each removed with its flow, and by a guard process if

@@ -78,6 +78,22 @@ TEST_P(Lifetimes, BuffersOutliveAResetByThePeer) {
   EXPECT_TRUE(rig->until([&] { return stream.closed; }));
 }
 
+// Goal: a reset is told also where it came with bytes, before anybody looked at either.
+TEST_P(Lifetimes, AResetThatCameWithBytesIsTold) {
+  auto rig = rig_with_buffers_out();
+  ASSERT_NE(rig, nullptr);
+  Stream& stream = *rig->streams[0];
+  stream.consume = {};
+  stream.held.clear();
+  rig->quiet();
+  stream.send(4096, false);
+  ASSERT_TRUE(stream.sent());
+  stream.peer->reset();
+  ASSERT_TRUE(rig->until([&] { return stream.failed; }));
+  EXPECT_EQ(stream.error.code(), Errc::flow_reset) << stream.error.describe();
+  EXPECT_TRUE(rig->close(stream));
+}
+
 // Goal: Buffers outlive Receiver, Group and Context; the last one closes everything, on whatever
 // of eight threads it is dropped.
 TEST_P(Lifetimes, BuffersOutliveGroupAndContext) {

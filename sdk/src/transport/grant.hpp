@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/context_core.hpp"
+#include "landfall/base/limits.hpp"
 #include "nic/binding.hpp"
 #include "nic/steering.hpp"
 
@@ -26,7 +27,7 @@ class Grant {
     int dmabuf_fd = -1;  // -1: nothing is bound
     std::uint32_t rx_page_bytes = 0;
     bool rules_stand = false;  // what a rule takes to these queues already gets none of its own
-    std::uint32_t rules_max = 1u << 20;
+    std::uint32_t rules_max = kRulesMax;
     nic::Backing backing{};  // of the dma-buf, as far as it is known
   };
   /// Errors: not_supported - LF1240, no interface is named; those of nic::Binding and nic::assess.

@@ -163,7 +163,7 @@ typedef struct landfall_needs {
   uint32_t best_placement; /* LANDFALL_DIRECT or LANDFALL_COPIED: the best an extent can be here */
   uint32_t copy_reason;    /* LANDFALL_REASON_*: why not direct; 0 where it can be */
   uint32_t rx_page_bytes;  /* NEED_GRANT, NEED_QUEUES: the NIC shall fill the region by pages of so
-                              many bytes; 0:  its own choice */
+                              many bytes; 0: its own choice */
   uint32_t reserved;
 } landfall_needs;
 

@@ -25,6 +25,9 @@ inline constexpr std::uint32_t kReceiversMax = 4096;
 /// Flows per Receiver: RLIMIT_NOFILE's usual hard limit.
 inline constexpr std::uint32_t kFlowsMax = 1u << 20;
 
+/// Rules of a NIC that a Group's flows and listeners have, at most: one for each flow.
+inline constexpr std::uint32_t kRulesMax = kFlowsMax;
+
 /// Records taken from a transport in one call: with their slots and Completions 28 KiB, which stay
 /// in the L1 cache (256 cost 15 ns each instead of 11 on a processor with 48 KiB of it).
 inline constexpr std::uint32_t kPollBatch = 128;

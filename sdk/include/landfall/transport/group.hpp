@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "landfall/base/context.hpp"
+#include "landfall/base/limits.hpp"
 #include "landfall/memory/region.hpp"
 #include "landfall/transport/decision.hpp"
 #include "landfall/transport/receiver.hpp"
@@ -29,7 +30,7 @@ struct GroupOptions {
     nothing  // rules are there already, or the NIC needs none
   };
   Steer steer = Steer::each;
-  std::uint32_t rules_max = 1u << 20;  // of its own, at a time. Further ones: LF1616
+  std::uint32_t rules_max = kRulesMax;  // of its own, at a time. Further ones: LF1616
   /// Of the pages that the NIC is to fill the Region by, where the transport has a choice; 0: the
   /// transport's own. An option of the transport has the last word.
   std::uint32_t rx_page_bytes = 0;
