@@ -6,7 +6,6 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
-#include <filesystem>
 #include <fstream>
 #include <thread>
 
