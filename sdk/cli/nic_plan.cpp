@@ -12,6 +12,7 @@
 #include <set>
 
 #include "exit_code.hpp"
+#include "host_listeners.hpp"
 #include "own_sessions.hpp"
 
 namespace landfall::cli {
@@ -68,7 +69,8 @@ Error outdated(const std::string& file, const std::string& why) {
 Result<policy::Plan> make_plan(nic::Nic& nic, const Policy& policy, const nic::SetupState& setup) {
   LANDFALL_TRY(const std::vector<policy::Found> found, policy::read_found(nic, policy, setup));
   const std::vector<nic::FlowKey> sessions = own_sessions();
-  return policy::make_plan({policy, found, setup, sessions});
+  const std::vector<policy::Listener> listeners = host_listeners();
+  return policy::make_plan({policy, found, setup, sessions, listeners});
 }
 
 Result<void> save_plan(const std::string& file, const policy::Plan& plan,

@@ -80,17 +80,16 @@ std::vector<nic::Rule> flow_rules(const Policy::Flow& flow) {
   return rules;
 }
 
-bool covers(const nic::Rule& wide, const nic::Rule& narrow) {
-  const ethtool_rx_flow_spec &w = wide.spec, &n = narrow.spec;
-  if ((w.flow_type & ~kTypeFlags) != (n.flow_type & ~kTypeFlags)) return false;
-  if ((w.flow_type & (FLOW_EXT | FLOW_MAC_EXT)) != 0) return false;
+bool overlaps(const nic::Rule& one, const nic::Rule& other) {
+  const ethtool_rx_flow_spec &a = one.spec, &b = other.spec;
+  if ((a.flow_type & ~kTypeFlags) != (b.flow_type & ~kTypeFlags)) return false;
+  if (((a.flow_type | b.flow_type) & (FLOW_EXT | FLOW_MAC_EXT)) != 0) return false;
   const auto bytes = [](const auto& field) {
     return reinterpret_cast<const std::uint8_t*>(&field);
   };
-  for (std::size_t i = 0; i < sizeof w.m_u; ++i) {
-    const unsigned mask = bytes(w.m_u)[i];
-    if ((mask & ~unsigned{bytes(n.m_u)[i]}) != 0) return false;
-    if (((bytes(w.h_u)[i] ^ bytes(n.h_u)[i]) & mask) != 0) return false;
+  for (std::size_t i = 0; i < sizeof a.m_u; ++i) {
+    const unsigned both = unsigned{bytes(a.m_u)[i]} & bytes(b.m_u)[i];
+    if (((bytes(a.h_u)[i] ^ bytes(b.h_u)[i]) & both) != 0) return false;
   }
   return true;
 }

@@ -15,7 +15,8 @@ std::uint64_t count_rules(const Policy::Flow& flow);
 /// no place.
 std::vector<nic::Rule> flow_rules(const Policy::Flow& flow);
 
-/// Does `wide` take every packet that `narrow` takes?
-bool covers(const nic::Rule& wide, const nic::Rule& narrow);
+/// Is there a packet that both take? Rules for other kinds of packets than TCP's and UDP's, and
+/// those that look at more than addresses and ports, are not understood: no.
+bool overlaps(const nic::Rule& a, const nic::Rule& b);
 
 }  // namespace landfall::policy

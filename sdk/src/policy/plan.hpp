@@ -3,10 +3,12 @@
 // pure: it asks nobody and changes nothing.
 #pragma once
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "landfall/base/reason.hpp"
 #include "landfall/policy/policy.hpp"
 #include "nic/flow_key.hpp"
 #include "nic/setup.hpp"
@@ -17,7 +19,15 @@ namespace landfall::policy {
 struct Found {
   nic::NicState state;
   std::vector<nic::Rule> rules;
-  int numa_node = -1;  // of its device; -1: not known
+  int numa_node = -1;                 // of its device; -1: not known
+  std::optional<Reason> cannot_bind;  // its driver gives no queue other memory
+};
+
+/// A socket of this host that takes packets from anybody.
+struct Listener {
+  nic::Rule packets;  // one that would take all of them
+  std::string text;   // "tcp port 22"
+  std::string user;   // who has it; "": not known
 };
 
 /// The interfaces that the policy names, and those that were set up before.
@@ -37,7 +47,8 @@ struct PlanInput {
   const Policy& policy;
   std::span<const Found> found;  // each interface that the policy names or the set-up has touched
   const nic::SetupState& setup;
-  std::span<const nic::FlowKey> sessions;  // that must not be cut off
+  std::span<const nic::FlowKey> sessions;    // that must not be cut off
+  std::span<const Listener> listeners = {};  // nor these, by a rule that is not there yet
 };
 
 struct Plan {

@@ -17,6 +17,7 @@
 namespace landfall::policy {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -54,10 +55,9 @@ class PlanTest : public ::testing::Test {
   Plan plan(const Policy& policy) {
     auto setup = nic::NicSetup::open(*sim_, folder_.path());
     EXPECT_TRUE(setup) << setup.error().describe();
-    std::vector<Found> found;
-    for (const nic::InterfaceName& name : interfaces())
-      found.push_back({*sim_->read(name.index), *sim_->rules(name.index)});
-    return make_plan({policy, found, setup->state(), sessions_});
+    const auto found = read_found(*sim_, policy, setup->state());
+    EXPECT_TRUE(found) << found.error().describe();
+    return make_plan({policy, *found, setup->state(), sessions_, listeners_});
   }
   Plan plan(const std::string& text) { return plan(parsed(text)); }
   static std::vector<std::string> lines(const Plan& plan) {
@@ -99,6 +99,7 @@ class PlanTest : public ::testing::Test {
   landfall::test::TempFolder folder_;
   std::shared_ptr<nic::SimNic> sim_ = std::make_shared<nic::SimNic>();
   std::vector<nic::FlowKey> sessions_;
+  std::vector<Listener> listeners_;
 };
 
 const std::string kIngest = with("queues: 2, header_split: required, ring: 4096", R"(
@@ -185,10 +186,15 @@ TEST_F(PlanTest, ForeignRulesAreAProblemOrPreceded) {
   ASSERT_FALSE(before.steps.empty());
   EXPECT_EQ(before.steps.back().rule.spec.location, 5u);
 
+  EXPECT_EQ(plan(with("queues: 1", "flows: [{match: {dst_ip: 192.0.2.7}, to: ingest}]\n"))
+                .problems.size(),
+            1u)
+      << "some of the packets are enough";
+
   eth5().rules[0].spec.ring_cookie = 7;  // leads where we want it
   const Plan shared = plan(text);
   EXPECT_THAT(problems(shared), IsEmpty());
-  EXPECT_THAT(shared.notes, ElementsAre(HasSubstr("not landfall's")));
+  EXPECT_THAT(shared.notes, Contains(HasSubstr("not landfall's")));
   for (const nic::Step& step : shared.steps) EXPECT_NE(step.what, nic::Step::What::rule);
 }
 
@@ -232,6 +238,87 @@ TEST_F(PlanTest, NobodyIsCutOff) {
               IsEmpty());
 }
 
+// A port where somebody listens: the rule of a flow that takes it must have been meant.
+TEST_F(PlanTest, NobodyElsesTrafficIsTaken) {
+  const auto listens = [&](std::uint16_t port, const std::string& user) {
+    nic::FlowKey key;
+    key.local.port = port;
+    key.local.any_address = true;
+    listeners_.push_back({nic::rule_of(key, 0), "tcp port " + std::to_string(port), user});
+  };
+  listens(22, "root");
+  listens(5201, "ingest");
+  const std::string wide = with("queues: 1", "flows: [{match: {dst_ip: 192.0.2.7}, to: ingest}]\n");
+  const std::string exact =
+      with("queues: 2", "flows: [{match: {dst_port: 5200-5203}, to: ingest}]\n");
+  const Plan taken = plan(wide);
+  ASSERT_THAT(problems(taken), SizeIs(2));
+  EXPECT_EQ(taken.problems[0].code, ReasonCode::cuts_off_host);
+  EXPECT_TRUE(taken.problems[0].may_force);
+  EXPECT_EQ(taken.problems[0].subject, "flows[0]");
+  EXPECT_THAT(taken.problems[0].message, HasSubstr("what comes to tcp port 22"));
+  EXPECT_THAT(problems(plan(exact)), ElementsAre(HasSubstr("where a program of ingest listens")));
+  EXPECT_THAT(problems(plan(with("queues: 1", R"(
+flows:
+  - {match: {proto: udp, dst_ip: 192.0.2.7}, to: ingest}
+  - {match: {dst_ip: 192.0.2.7, dst_port: 23}, to: ingest}
+  - {match: {dst_ip: '2001:db8::7'}, to: ingest}
+)"))),
+              IsEmpty())
+      << "other packets";
+
+  const std::string lent = exact + "access: [{user: ingest, receivers: [ingest]}]\n";
+  EXPECT_THAT(problems(plan(lent)), IsEmpty());
+  apply(plan(lent));
+  EXPECT_THAT(problems(plan(exact)), IsEmpty()) << "the rules are there already";
+}
+
+// What keeps the kernel from binding memory, as it would be after the steps; FAULTS 12.
+TEST_F(PlanTest, ReceiversThatMustBeDirectAndCannotBe) {
+  const std::string must = with("queues: 1, placement: require_direct, header_split: ", "");
+  const auto told = [&](const std::string& text) {
+    std::vector<std::string> codes;
+    for (const PlanProblem& one : plan(text).problems)
+      codes.push_back(reason_id(one.code) + " " + one.hint);
+    return codes;
+  };
+  const auto with_split = [&](const char* split) {
+    std::string text = must;
+    return text.insert(text.find("header_split: ") + 14, split);
+  };
+  EXPECT_THAT(told(with_split("required")), IsEmpty());
+  EXPECT_THAT(told(with_split("keep")), ElementsAre("LF1216 header_split: required"));
+  eth5().state.rings->header_split = nic::HeaderSplit::on;
+  EXPECT_THAT(told(with_split("keep")), IsEmpty());
+  eth5().state.rings->hds_threshold_bytes = 256;
+  EXPECT_THAT(told(with_split("required")), IsEmpty()) << "which sets it to 0";
+  EXPECT_THAT(told(with_split("keep")), ElementsAre("LF1217 header_split: required"));
+  EXPECT_THAT(told(with_split("required, header_split_threshold: 256")),
+              ElementsAre("LF1217 header_split_threshold: 0"));
+  eth5().state.xdp_attached = true;
+  EXPECT_THAT(told(with_split("required")), ElementsAre("LF1218 ip link set dev eth5 xdp off"));
+  const Plan prefers = plan(with("queues: 1, header_split: required", ""));
+  EXPECT_THAT(problems(prefers), IsEmpty()) << "its bytes may be copied";
+  EXPECT_THAT(prefers.notes, ElementsAre(HasSubstr("no byte will land directly on eth5: an XDP")));
+  EXPECT_THAT(plan(with("queues: 1, placement: allow_copy", "")).notes, IsEmpty());
+  eth5().state.xdp_attached = false;
+
+  eth5().state.queues[7].af_xdp = true;
+  EXPECT_THAT(told(with_split("required")), ElementsAre(HasSubstr("LF1219")));
+  eth5().state.queues[7].af_xdp = false;
+  eth5().state.queues[7].dmabuf_id = 1;  // it may be this receiver that runs
+  EXPECT_THAT(told(with_split("required")), IsEmpty());
+  eth5().state.queues[7].dmabuf_id.reset();
+  eth5().state.queues[7].leased_to = 9;
+  EXPECT_THAT(told(with_split("required")), ElementsAre(HasSubstr("LF1220")));
+  eth5().state.queues[7].leased_to.reset();
+
+  eth5().restarts_queues = false;
+  EXPECT_THAT(told(with_split("required")), ElementsAre(HasSubstr("LF1215")));
+  sim_->privileged = false;  // and cannot ask
+  EXPECT_THAT(told(with_split("required")), IsEmpty());
+}
+
 TEST_F(PlanTest, WhatTheNicCannotIsToldBeforehand) {
   EXPECT_THAT(problems(plan(with("queues: 1, ring: 16384", ""))),
               ElementsAre(HasSubstr("at most 8192")));
@@ -264,7 +351,8 @@ TEST_F(PlanTest, MemoryThatIsFarFromTheNicIsNoted) {
   const Policy policy = parsed(
       "version: 1\nmemory: {m: {source: host, size: 1MiB, numa_node: 1}}\nreceivers:\n  ingest: "
       "{interface: eth5, memory: m, queues: 1}\n");
-  std::vector<Found> found{{*sim_->read(kIndex), {}, 1}};
+  eth5().state.rings->header_split = nic::HeaderSplit::on;
+  std::vector<Found> found{{*sim_->read(kIndex), {}, 1, {}}};
   const nic::SetupState none;
   EXPECT_THAT(make_plan({policy, found, none, {}}).notes, IsEmpty());
   found[0].numa_node = 0;

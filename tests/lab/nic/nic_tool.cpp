@@ -2,10 +2,10 @@
 // What the tests of the software NIC need and the machine's tools cannot do: header split by
 // netlink, a stream whose bytes are known, and receiving it into a dma-buf.
 // usage: nic_tool hds IFACE on|off [THRESHOLD]
-//        nic_tool free-deferred: what other processors have freed goes back
-//        nic_tool send HOST PORT BYTES [PIECE [reset]]
-//        nic_tool recv [--devmem IFACE --queue N [--pool BYTES] [--page BYTES]] PORT
-//        nic_tool bind --devmem IFACE --queue N [--pool BYTES] TIMES
+//        nic_tool xdp IFACE [QUEUE]: until it is killed, an XDP program, or an AF_XDP socket on
+//        QUEUE nic_tool free-deferred: what other processors have freed goes back nic_tool send
+//        HOST PORT BYTES [PIECE [reset]] nic_tool recv [--devmem IFACE --queue N [--pool BYTES]
+//        [--page BYTES]] PORT nic_tool bind --devmem IFACE --queue N [--pool BYTES] TIMES
 // bind: one after the other, refused or not.
 // send: pieces of PIECE bytes are packets of their own, as far as windows let them; reset: it ends
 // with one. recv prints "ready", takes one connection and prints what came as KEY=VALUE.
@@ -28,6 +28,7 @@
 #include "free_deferred.hpp"
 #include "netlink.hpp"
 #include "stream.hpp"
+#include "xdp.hpp"
 
 namespace landfall::lab {
 namespace {
@@ -272,10 +273,22 @@ int receive(const Options& options) {
   return status;
 }
 
+int hold_xdp(const char* iface, const char* queue) {
+  const std::uint32_t index = ::if_nametoindex(iface);
+  const int held = queue == nullptr
+                       ? attach_xdp(index)
+                       : open_xdp_socket(index, static_cast<std::uint32_t>(std::atoi(queue)));
+  if (held < 0) return fail("xdp");
+  std::puts("ready");
+  std::fflush(stdout);
+  return ::pause();
+}
+
 int run(int argc, char** argv) {
   const std::string what = argc > 1 ? argv[1] : "";
   if (what == "hds" && argc > 3)
     return set_hds(argv[2], std::string{argv[3]} == "on", argc > 4 ? argv[4] : nullptr);
+  if (what == "xdp" && argc > 2) return hold_xdp(argv[2], argc > 3 ? argv[3] : nullptr);
   if (what == "free-deferred") return free_deferred(), 0;
   if (what == "send" && argc >= 5)
     return send_stream(argv[2], argv[3], std::strtoull(argv[4], nullptr, 10),

@@ -14,8 +14,7 @@ export LANDFALL_STATE=$work/state
 
 # All of lf0 that a policy can touch.
 snapshot() {
-  ethtool -l lf0 | sed -n '/Current/,$p'
-  ethtool -g lf0 | sed -n '/Current/,$p'
+  { ethtool -l lf0; ethtool -g lf0; } | sed -n '/Current/,/^$/p'
   ethtool -k lf0 | grep ntuple
   ethtool -x lf0
   ethtool -n lf0
@@ -28,10 +27,19 @@ exits() {  # exits STATUS COMMAND...
   [ "$status" = "$wanted" ] || die "$* exits with $status, not $wanted: $(cat "$work/said")"
 }
 says() { grep -qF -- "$1" "$work/said" || die "not said: $1; but: $(cat "$work/said")"; }
+guard_is_there() {  # (without a program: they start slowly in an emulation)
+  local at verb
+  for at in /proc/[0-9]*/cmdline; do
+    verb=
+    { read -r -d '' verb && read -r -d '' verb; } 2>/dev/null <"$at" || continue
+    [ "$verb" != setup-guard ] || return 0
+  done
+  return 1
+}
 no_guard() {  # the guards of applies have done their work
   local attempt
   for ((attempt = 0; attempt < 300; attempt++)); do
-    pgrep -f 'setup-guard' >/dev/null || return 0
+    guard_is_there || return 0
     pause 0.05
   done
   die "a guard is still there"
@@ -64,10 +72,22 @@ says 'rule tcp to 10.77.0.1 port 5201'
 same before plan
 
 sed 's/match: {dst_ip: 10.77.0.1, dst_port: 5201}/match: {dst_ip: 10.77.0.0\/24}/' "$work/policy.yaml" >"$work/wide.yaml"
+exits 65 "$landfall" plan "$work/wide.yaml"  # of its packets one port is somebody else's
+says LF1230
+echo 'steering: {on_conflict: precede}' >>"$work/wide.yaml"
 SSH_CONNECTION="10.77.0.2 51000 10.77.0.1 22" exits 65 "$landfall" plan "$work/wide.yaml"
 says LF1604
 SSH_CONNECTION="10.77.0.2 51000 10.77.0.1 22" exits 2 "$landfall" plan --force "$work/wide.yaml"
 SSH_CONNECTION="10.78.0.2 51000 10.78.0.1 22" exits 2 "$landfall" plan "$work/wide.yaml"
+
+"$tool" recv 6002 >"$work/listener" 2>&1 &
+listener=$!
+until grep -q ready "$work/listener"; do pause 0.02; done
+exits 65 "$landfall" apply "$work/policy.yaml"
+says "takes what comes to tcp port 6002, where a program of root listens [LF1604]"
+kill "$listener"
+wait "$listener" || true
+same before "what would take somebody else's connections"
 
 echo "-- apply does it, and then there is nothing to do"
 exits 0 "$landfall" apply "$work/policy.yaml"
@@ -150,6 +170,42 @@ says LF1230
 ethtool -N lf0 delete 9
 same before "in conflict"
 
+echo "-- what must be direct and cannot be is refused, by plan, apply and recv"
+sed 's/ring: 512/ring: 512\n    placement: require_direct/' "$work/policy.yaml" >"$work/must.yaml"
+sed 's/header_split: required/header_split: keep/' "$work/must.yaml" >"$work/keep.yaml"
+refused() {  # refused POLICY CODE FIX
+  for verb in plan apply; do
+    exits 69 "$landfall" $verb "$1"
+    says "$2"
+    says "try: $3"
+  done
+  exits 69 "$landfall" recv --policy "$1" --receiver ingest --listen 10.77.0.1:0 --to /dev/null
+  says "$2"
+}
+hold_xdp() {  # hold_xdp [QUEUE]
+  "$tool" xdp lf0 "$@" >"$work/xdp" 2>&1 &
+  holder=$!
+  until grep -q ready "$work/xdp"; do [ -e "/proc/$holder" ] || die "$(cat "$work/xdp")"; pause 0.02; done
+}
+let_go() { kill "$holder"; wait "$holder" || true; }
+refused "$work/keep.yaml" LF1216 "header_split: required"
+if [[ $LANDFALL_LAB_KREL != 6.12* ]]; then  # it has no threshold, and does not list AF_XDP
+  "$tool" hds lf0 on 100
+  refused "$work/keep.yaml" LF1217 "header_split: required"
+  "$tool" hds lf0 off 0
+  hold_xdp 3
+  refused "$work/must.yaml" LF1219 ""
+  let_go
+fi
+hold_xdp
+refused "$work/must.yaml" LF1218 "ip link set dev lf0 xdp off"
+let_go
+ip link add lab1 numrxqueues 4 numtxqueues 4 type veth peer name lab2
+sed 's/interface: lf0/interface: lab1/; /ring:/d; /header_split/d; /match:/d; /^flows/d' "$work/must.yaml" >"$work/veth.yaml"
+refused "$work/veth.yaml" LF1215 ""
+ip link del lab1
+same before "refused by plan, apply and recv"
+
 echo "-- a program that names a receiver of the policy gets all of that"
 head -c 3000000 /dev/urandom >"$work/sent"
 ingest_start() {  # ingest_start POLICY PORT
@@ -199,6 +255,15 @@ kill "$job"
 wait "$job" || true
 rm "$work/port"
 grep -q '"chosen":"tcp"' "$work/report" || die "pages of 1 MiB: $(cat "$work/said" "$work/report")"
+hold_xdp  # a placement that allows copies takes what is left, and says why
+ingest_start "$work/policy.yaml" 7100
+kill "$job"
+wait "$job" || true
+let_go
+rm "$work/port"
+for word in '"chosen":"tcp"' xdp_attached; do
+  grep -q "$word" "$work/report" || die "with an XDP program: $(cat "$work/said" "$work/report")"
+done
 exits 0 "$landfall" restore
 same before "after the receiver"
 

@@ -2,17 +2,12 @@
 // Goal: what is read of an interface is what was set there, and each reason against a queue turns
 // up when its cause is there, and goes with it.
 #include <gmock/gmock.h>
-#include <linux/bpf.h>
-#include <linux/if_link.h>
-#include <linux/if_xdp.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
 
 #include <algorithm>
-#include <array>
 
 #include "nic/binding.hpp"
 #include "sdk_rig.hpp"
+#include "xdp.hpp"
 
 namespace landfall::nic::lab {
 namespace {
@@ -26,65 +21,6 @@ std::vector<ReasonCode> codes(const std::vector<Reason>& reasons) {
   for (const Reason& reason : reasons) result.push_back(reason.code);
   return result;
 }
-
-/// A program that passes every packet, attached to lf0 until this is closed.
-Fd attach_xdp(std::uint32_t index) {
-  const std::array<bpf_insn, 2> program{
-      {{BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, XDP_PASS}, {BPF_JMP | BPF_EXIT, 0, 0, 0, 0}}};
-  bpf_attr load{};
-  load.prog_type = BPF_PROG_TYPE_XDP;
-  load.prog_flags = BPF_F_XDP_HAS_FRAGS;  // others exclude header split
-  load.insns = reinterpret_cast<std::uintptr_t>(program.data());
-  load.insn_cnt = program.size();
-  load.license = reinterpret_cast<std::uintptr_t>("Apache-2.0");
-  const Fd loaded{static_cast<int>(::syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load))};
-  bpf_attr link{};
-  link.link_create.prog_fd = static_cast<std::uint32_t>(loaded.get());
-  link.link_create.target_ifindex = index;
-  link.link_create.attach_type = BPF_XDP;
-  link.link_create.flags = XDP_FLAGS_SKB_MODE;
-  return Fd{static_cast<int>(::syscall(SYS_bpf, BPF_LINK_CREATE, &link, sizeof link))};
-}
-
-/// An AF_XDP socket, copying, on a queue of lf0.
-class XdpSocket {
- public:
-  XdpSocket(std::uint32_t index, std::uint32_t queue_id)
-      : socket_{::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0)},
-        memory_{
-            ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)} {
-    xdp_umem_reg umem{};
-    umem.addr = reinterpret_cast<std::uintptr_t>(memory_);
-    umem.len = kBytes;
-    umem.chunk_size = 4096;
-    const int entries = 16;
-    set(XDP_UMEM_REG, &umem, sizeof umem);
-    for (const int ring : {XDP_UMEM_FILL_RING, XDP_UMEM_COMPLETION_RING, XDP_RX_RING})
-      set(ring, &entries, sizeof entries);
-    sockaddr_xdp address{};
-    address.sxdp_family = AF_XDP;
-    address.sxdp_flags = XDP_COPY;
-    address.sxdp_ifindex = index;
-    address.sxdp_queue_id = queue_id;
-    bound_ = ::bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
-  }
-  XdpSocket(const XdpSocket&) = delete;
-  XdpSocket& operator=(const XdpSocket&) = delete;
-  ~XdpSocket() {
-    socket_.reset();
-    ::munmap(memory_, kBytes);
-  }
-  bool bound() const { return bound_; }
-
- private:
-  static constexpr std::size_t kBytes = 1 << 16;
-  void set(int option, const void* value, socklen_t size) {
-    ::setsockopt(socket_.get(), SOL_XDP, option, value, size);
-  }
-  Fd socket_;
-  void* memory_ = nullptr;
-  bool bound_ = false;
-};
 
 using SdkState = SdkOnNic;
 
@@ -167,7 +103,7 @@ TEST_F(SdkState, NamesEachReasonOfTheInterface) {
   EXPECT_THAT(codes(use().reasons), ElementsAre(ReasonCode::ntuple_off));
   run(use().reasons[0].fix);
   {
-    const Fd xdp = attach_xdp(index_);
+    const Fd xdp{landfall::lab::attach_xdp(index_)};
     ASSERT_TRUE(xdp);
     EXPECT_THAT(codes(use().reasons), ElementsAre(ReasonCode::xdp_attached));
     const Udmabuf memory;
@@ -194,8 +130,8 @@ TEST_F(SdkState, NamesWhoHasAQueue) {
     }));
   }
   EXPECT_TRUE(use().queues[3].reasons.empty());
-  const XdpSocket socket{index_, 3};
-  ASSERT_TRUE(socket.bound());
+  const Fd socket{landfall::lab::open_xdp_socket(index_, 3)};
+  ASSERT_TRUE(socket);
   if (has_threshold_) {  // Linux 6.12 does not list AF_XDP
     const auto found = use();
     ASSERT_THAT(codes(found.queues[3].reasons), ElementsAre(ReasonCode::queue_busy));
