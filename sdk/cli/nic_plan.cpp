@@ -14,6 +14,7 @@
 #include "exit_code.hpp"
 #include "host_listeners.hpp"
 #include "own_sessions.hpp"
+#include "topology.hpp"
 
 namespace landfall::cli {
 namespace {
@@ -60,6 +61,18 @@ std::string whole_file(const std::string& file) {
   return text;
 }
 
+/// NUMA nodes of interfaces that sysfs does not tell, if the policy asks for memory on one.
+void know_nodes(std::vector<policy::Found>& found, const Policy& policy) {
+  if (std::ranges::none_of(policy.memories,
+                           [](const auto& one) { return one.numa_node.has_value(); }))
+    return;
+  if (std::ranges::none_of(found, [](const auto& one) { return one.numa_node < 0; })) return;
+  const Topology topology = read_topology();
+  for (policy::Found& one : found)
+    for (const BusDevice& nic : topology.nics)
+      if (one.numa_node < 0 && nic.name == one.state.name) one.numa_node = nic.numa_node;
+}
+
 Error outdated(const std::string& file, const std::string& why) {
   return Error{Errc::busy, "plan", ReasonCode::plan_outdated}.with(printable(file) + ": " + why);
 }
@@ -67,7 +80,8 @@ Error outdated(const std::string& file, const std::string& why) {
 }  // namespace
 
 Result<policy::Plan> make_plan(nic::Nic& nic, const Policy& policy, const nic::SetupState& setup) {
-  LANDFALL_TRY(const std::vector<policy::Found> found, policy::read_found(nic, policy, setup));
+  LANDFALL_TRY(std::vector<policy::Found> found, policy::read_found(nic, policy, setup));
+  know_nodes(found, policy);
   const std::vector<nic::FlowKey> sessions = own_sessions();
   const std::vector<policy::Listener> listeners = host_listeners();
   return policy::make_plan({policy, found, setup, sessions, listeners});

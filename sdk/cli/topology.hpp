@@ -27,10 +27,17 @@ Nearness nearness(const BusDevice& a, const BusDevice& b);
 const char* text_of(Nearness nearness) noexcept;
 
 struct Topology {
+  const char* source = "";  // who told it
   std::vector<BusDevice> nics, accelerators;
 };
-/// From sysfs; `root` is put before its paths, for tests. What is not there is left out.
-Topology read_topology(const std::string& root = "");
+/// As hwloc tells it, where this landfall was built with it: that knows machines whose firmware
+/// says nothing or lies, devices behind virtio, and what HWLOC_XMLFILE has of another machine.
+/// Otherwise as sysfs does.
+Topology read_topology();
+/// `root` is put before the paths, for tests. What is not there is left out.
+Topology read_sysfs(const std::string& root = "");
+/// The driver of the device at this address; "": none.
+std::string driver_at(const std::string& address);
 
 std::string text_of(const Topology& topology);
 Json json_of(const Topology& topology);

@@ -18,6 +18,15 @@ namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
+/// Of the first NIC.
+std::vector<std::string> order_of(const Topology& topology) {
+  const Json json = json_of(topology);
+  std::vector<std::string> order;
+  for (const Json& one : json["nics"][0]["accelerators"])
+    order.push_back(one["pci"].get<std::string>() + " " + one["near"].get<std::string>());
+  return order;
+}
+
 class TopologyTest : public ::testing::Test {
  protected:
   /// A device at `way` below /sys/devices, as sysfs shows it.
@@ -54,28 +63,48 @@ TEST_F(TopologyTest, TheNearestFirst) {
   add("pci0000:00/0000:00:1f.0", "0x060100", "0");
   add("pci0000:10/0000:10:01.0/0000:11:00.0", "0x030000", "0");
   fs::create_directories(root() / "sys/class/net/lo");
-  const Topology topology = read_topology(root());
+  const Topology topology = read_sysfs(root());
   ASSERT_THAT(topology.nics, SizeIs(1));
   EXPECT_EQ(topology.nics[0].name, "eth1");
   EXPECT_EQ(topology.nics[0].address, "0000:3b:00.0");
   EXPECT_EQ(topology.nics[0].numa_node, 0);
   EXPECT_THAT(topology.accelerators, SizeIs(4));
 
-  const Json json = json_of(topology);
-  std::vector<std::string> order;
-  for (const Json& one : json["nics"][0]["accelerators"])
-    order.push_back(one["pci"].get<std::string>() + " " + one["near"].get<std::string>());
-  EXPECT_THAT(order, ::testing::ElementsAre("0000:3c:00.0 switch", "0000:3d:00.0 host_bridge",
-                                            "0000:11:00.0 numa_node", "0000:81:00.0 far"));
+  EXPECT_THAT(order_of(topology),
+              ::testing::ElementsAre("0000:3c:00.0 switch", "0000:3d:00.0 host_bridge",
+                                     "0000:11:00.0 numa_node", "0000:81:00.0 far"));
   EXPECT_THAT(text_of(topology), HasSubstr("eth1  0000:3b:00.0 , NUMA node 0, CPUs 0-7\n"
                                            "    0000:3c:00.0 [15b3:1021] no driver: behind one "
                                            "PCIe switch\n"));
 }
 
 TEST_F(TopologyTest, AHostWithoutAnyOfIt) {
-  EXPECT_THAT(text_of(read_topology(root())), HasSubstr("no network interface"));
+  EXPECT_THAT(text_of(read_sysfs(root())), HasSubstr("no network interface"));
   add("pci0000:3a/0000:3a:01.0/0000:3b:00.0", "0x020000", "-1", "eth1");
-  EXPECT_THAT(text_of(read_topology(root())), HasSubstr("no accelerator"));
+  EXPECT_THAT(text_of(read_sysfs(root())), HasSubstr("no accelerator"));
+}
+
+#if LANDFALL_HAVE_HWLOC
+// The same host, as hwloc would have saved it. (The variable is read by hwloc alone.)
+TEST(TopologyByHwloc, TheNearestFirst) {
+  ASSERT_EQ(::setenv("HWLOC_XMLFILE", LANDFALL_TOPOLOGY, 1), 0);
+  const Topology topology = read_topology();
+  ::unsetenv("HWLOC_XMLFILE");
+  EXPECT_STREQ(topology.source, "hwloc");
+  ASSERT_THAT(topology.nics, SizeIs(1));
+  EXPECT_EQ(topology.nics[0].name, "eth1");
+  EXPECT_EQ(topology.nics[0].numa_node, 0);
+  EXPECT_EQ(topology.nics[0].driver, "") << "of another machine";
+  EXPECT_THAT(order_of(topology),
+              ::testing::ElementsAre("0000:3c:00.0 switch", "0000:3d:00.0 host_bridge",
+                                     "0000:11:00.0 numa_node", "0000:81:00.0 far"));
+  EXPECT_THAT(text_of(topology), HasSubstr("eth1  0000:3b:00.0 , NUMA node 0, CPUs 0-1\n"
+                                           "    0000:3c:00.0 [10de:2330] no driver: behind one "
+                                           "PCIe switch\n"));
+}
+#endif
+TEST(TopologyHere, IsRead) {
+  for (const BusDevice& nic : read_topology().nics) EXPECT_FALSE(nic.address.empty()) << nic.name;
 }
 
 }  // namespace

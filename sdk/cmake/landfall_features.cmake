@@ -99,6 +99,19 @@ endif()
 landfall_feature(CLI "the landfall command" FOUND "${landfall_cli_found}"
   MISSING "CLI11 or nlohmann-json not found (Debian: libcli11-dev nlohmann-json3-dev)")
 
+if(PkgConfig_FOUND)
+  pkg_check_modules(landfall_hwloc QUIET IMPORTED_TARGET hwloc>=2.0)
+endif()
+landfall_feature(HWLOC "hwloc (landfall topo)" FOUND "${landfall_hwloc_FOUND}"
+  MISSING "hwloc 2 not found (Debian: libhwloc-dev)")
+add_library(landfall_hwloc INTERFACE)
+if(LANDFALL_HAVE_HWLOC)
+  target_link_libraries(landfall_hwloc INTERFACE PkgConfig::landfall_hwloc)
+  target_compile_definitions(landfall_hwloc INTERFACE LANDFALL_HAVE_HWLOC=1)
+else()
+  target_compile_definitions(landfall_hwloc INTERFACE LANDFALL_HAVE_HWLOC=0)
+endif()
+
 find_program(LANDFALL_SCDOC scdoc)
 landfall_feature(MAN "man pages" FOUND "${LANDFALL_SCDOC}" MISSING "scdoc not found")
 

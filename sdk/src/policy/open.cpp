@@ -111,6 +111,7 @@ Result<Group> Group::open(const Context& context, const Policy& policy, std::str
 
   GroupOptions options;
   options.transports = named->transports;
+  options.also = named->also;
   options.contract = named->contract;
   options.queues = named->queue_ids.empty() ? named->queues
                                             : static_cast<std::uint32_t>(named->queue_ids.size());

@@ -25,7 +25,8 @@ class OpenByPolicy : public ::testing::Test {
     PolicyFindings findings;
     const auto policy = Policy::parse(
         "version: 1\nmemory: {m: {source: host, size: 1MiB}}\nreceivers:\n  ingest: {interface: " +
-            interface + ", queues: 2, memory: m, transports: [devmem-tcp, tcp], placement: " +
+            interface +
+            ", queues: 2, memory: m, transports: [devmem-tcp, tcp], also: [verbs], placement: " +
             placement + "}\nflows: [{match: {dst_port: 5201}, to: ingest}]\n",
         findings);
     if (!policy) return policy.error();
@@ -52,6 +53,22 @@ TEST_F(OpenByPolicy, WithoutTheInterfaceWhatCopiesIsTakenAndTheReasonTold) {
   EXPECT_EQ(group->memory().size_bytes(), 1u << 20);
   EXPECT_EQ(decision_.chosen, "tcp");
   EXPECT_THAT(reasons_of("devmem-tcp"), HasSubstr("no network interface nosuch0"));
+  EXPECT_THAT(reasons_of("verbs"), HasSubstr("no transport of this name is registered"));
+}
+
+// Goal: no transport that is to serve beside the chosen one is passed over in silence.
+TEST_F(OpenByPolicy, WhatIsToServeBesideIsTold) {
+  GroupOptions options;
+  options.transports = {"tcp"};
+  options.also = {"verbs", "devmem-tcp", "tcp"};
+  Region region =
+      std::move(*Region::allocate(context_, {.source = "host", .size_bytes = 1u << 20}));
+  const auto group = Group::open(context_, options, region, &decision_);
+  ASSERT_TRUE(group) << group.error().describe();
+  EXPECT_EQ(decision_.chosen, "tcp");
+  EXPECT_THAT(decision_.describe(), HasSubstr("verbs: not usable - no transport of this name is "
+                                              "registered [LF1205]"));
+  EXPECT_THAT(reasons_of("devmem-tcp"), HasSubstr("not those of another beside it"));
 }
 
 TEST_F(OpenByPolicy, AnInterfaceThatIsNoNicIsToldAsWell) {

@@ -45,14 +45,17 @@ Result<void> check_options(const GroupOptions& options) {
   return {};
 }
 
+bool contains(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 /// The names to consider, in order: those asked for, then the rest (which are only listed).
 std::vector<std::string> order(const ContextCore& context, const GroupOptions& options) {
   std::vector<std::string> names = options.transports;
-  for (const landfall_backend* backend : context.of_kind(LANDFALL_KIND_TRANSPORT)) {
-    if (std::find(names.begin(), names.end(), backend->name) == names.end()) {
-      names.emplace_back(backend->name);
-    }
-  }
+  for (const std::string& name : options.also)
+    if (!contains(names, name)) names.push_back(name);
+  for (const landfall_backend* backend : context.of_kind(LANDFALL_KIND_TRANSPORT))
+    if (!contains(names, backend->name)) names.emplace_back(backend->name);
   return names;
 }
 
@@ -71,9 +74,7 @@ Result<std::shared_ptr<GroupCore>> GroupCore::open(const std::shared_ptr<Context
   decision = Decision{};
   std::shared_ptr<GroupCore> group;
   const auto asked = [&](const std::string& name) {
-    return options.transports.empty() ||
-           std::find(options.transports.begin(), options.transports.end(), name) !=
-               options.transports.end();
+    return options.transports.empty() || contains(options.transports, name);
   };
   std::optional<Error> last;
   for (const std::string& name : order(*context, options)) {
@@ -86,7 +87,8 @@ Result<std::shared_ptr<GroupCore>> GroupCore::open(const std::shared_ptr<Context
       continue;
     }
     if (!asked(name)) {  // listed, but not tried: a trial may cost milliseconds
-      candidate.reasons.push_back(listed(ReasonCode::not_asked_for));
+      candidate.reasons.push_back(listed(contains(options.also, name) ? ReasonCode::not_beside
+                                                                      : ReasonCode::not_asked_for));
       decision.candidates.push_back(std::move(candidate));
       continue;
     }

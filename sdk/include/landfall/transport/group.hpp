@@ -36,6 +36,9 @@ struct GroupOptions {
   std::uint32_t rx_page_bytes = 0;
   std::vector<std::string>
       transports{};  // in order of preference; empty: every registered one, best first
+  /// Transports that are to serve senders of their own beside the chosen one. None can yet: the
+  /// Decision says so of each, LF1205 or LF1254.
+  std::vector<std::string> also{};
   std::vector<std::string>
       options{};  // "tcp.engine=recv": transport.key=value, checked by the transport
   CopyContract contract{};
