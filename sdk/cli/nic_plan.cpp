@@ -92,16 +92,8 @@ Result<void> save_plan(const std::string& file, const policy::Plan& plan,
   LANDFALL_TRY(nic::Record head, nic::host_record("plan"));
   head.add("policy", policy_name);
   std::string text = encode(head);
-  for (const nic::Settings& settings : plan.found) {
-    nic::Record record{"found", {}};
-    add_settings(record, settings);
-    text += encode(record);
-  }
-  for (const nic::Step& step : plan.steps) {
-    nic::Record record{"step", {}};
-    add_step(record, step);
-    text += encode(record);
-  }
+  for (const nic::Settings& settings : plan.found) text += encode(record_of("found", settings));
+  for (const nic::Step& step : plan.steps) text += encode(record_of("step", step));
   text += encode(nic::Record{"sealed", {}}.add(
       "records", std::uint64_t{plan.found.size() + plan.steps.size() + 2}));
   const Fd fd{::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};

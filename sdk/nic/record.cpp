@@ -204,7 +204,8 @@ std::vector<Record> decode_all(std::string_view text, bool& ret_damaged) {
   return records;
 }
 
-void add_step(Record& record, const Step& step) {
+Record record_of(std::string type, const Step& step) {
+  Record record{std::move(type), {}};
   record.add("what", name_of(step.what))
       .add("index", std::uint64_t{step.interface_index})
       .add("interface", step.interface);
@@ -224,6 +225,7 @@ void add_step(Record& record, const Step& step) {
     default:
       record.add("from", step.from).add("to", step.to);
   }
+  return record;
 }
 
 std::optional<Step> step_of(const Record& record) {
@@ -256,7 +258,8 @@ std::optional<Step> step_of(const Record& record) {
   return step;
 }
 
-void add_settings(Record& record, const Settings& settings) {
+Record record_of(std::string type, const Settings& settings) {
+  Record record{std::move(type), {}};
   record.add("index", std::uint64_t{settings.index})
       .add("name", settings.name)
       .add("driver", settings.driver)
@@ -270,6 +273,7 @@ void add_settings(Record& record, const Settings& settings) {
     record.add("rss", std::to_string(context.id) + ":" + table_text(context.table) + ":" +
                           hex_of(context.key));
   for (const Rule& rule : settings.rules) record.add("rule", rule_text(rule));
+  return record;
 }
 
 std::optional<Settings> settings_of(const Record& record) {

@@ -37,9 +37,9 @@ std::string sum_of_line(std::string_view rest);
 /// line in the midst of others is wrong.
 std::vector<Record> decode_all(std::string_view text, bool& ret_damaged);
 
-void add_step(Record& record, const Step& step);
+Record record_of(std::string type, const Step& step);
 std::optional<Step> step_of(const Record& record);
-void add_settings(Record& record, const Settings& settings);
+Record record_of(std::string type, const Settings& settings);
 std::optional<Settings> settings_of(const Record& record);
 
 }  // namespace landfall::nic

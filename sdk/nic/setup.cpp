@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nic/setup.hpp"
 
-#include <fcntl.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
@@ -18,153 +14,13 @@ namespace {
 using What = Step::What;
 
 constexpr int kUndoTries = 6;  // a NIC that is busy is given 10, 20, ... 320 ms
-constexpr std::uint64_t kFormat = 1;
-
-Result<std::string> read_boot_id() {
-  const Fd fd{::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)};
-  char text[64]{};
-  const ssize_t n = fd ? ::read(fd.get(), text, sizeof text - 1) : -1;
-  if (n <= 0) return os_error("read(boot_id)", ReasonCode::journal_failed);
-  std::string id{text, static_cast<std::size_t>(n)};
-  while (!id.empty() && id.back() == '\n') id.pop_back();
-  return id;
-}
-
-Result<std::uint64_t> read_netns_cookie() {
-  constexpr int kSoNetnsCookie = 71;  // SO_NETNS_COOKIE, Linux 5.14
-  const Fd fd{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
-  std::uint64_t cookie = 0;
-  socklen_t size = sizeof cookie;
-  if (!fd || ::getsockopt(fd.get(), SOL_SOCKET, kSoNetnsCookie, &cookie, &size) != 0)
-    return os_error("getsockopt(SO_NETNS_COOKIE)", ReasonCode::journal_failed);
-  return cookie;
-}
-
-Error damaged(const char* what) {
-  return Error{Errc::io, "journal", ReasonCode::journal_damaged}.with(std::string{"the journal "} +
-                                                                      what);
-}
 
 void pause_ms(long ms) {
   const timespec pause{ms / 1000, ms % 1000 * 1'000'000};
   ::nanosleep(&pause, nullptr);
 }
 
-Record step_record(const char* type, const Step& step) {
-  Record record{type, {}};
-  add_step(record, step);
-  return record;
-}
-Record settings_record(const char* type, const Settings& settings) {
-  Record record{type, {}};
-  add_settings(record, settings);
-  return record;
-}
-
-const Settings* find_settings(const std::vector<Settings>& all, std::uint32_t index) {
-  const auto found = std::ranges::find(all, index, &Settings::index);
-  return found == all.end() ? nullptr : &*found;
-}
-
-/// What is in effect after one more step.
-void join(std::vector<Step>& owned, const Step& step) {
-  const auto old =
-      std::ranges::find_if(owned, [&](const Step& one) { return same_subject(one, step); });
-  if (step.is_setting() && old != owned.end()) {
-    old->to = step.to;
-    old->to_table = step.to_table;
-    const bool as_before =
-        step.what == What::rss_table ? old->from_table == old->to_table : old->from == old->to;
-    if (as_before) owned.erase(old);
-  } else if (step.removes) {
-    if (old != owned.end()) owned.erase(old);
-  } else {
-    owned.push_back(step);
-  }
-}
-
 }  // namespace
-
-std::uint64_t boot_time_s() {
-  timespec now{};
-  ::clock_gettime(CLOCK_BOOTTIME, &now);
-  return static_cast<std::uint64_t>(now.tv_sec);
-}
-
-Result<Record> host_record(const char* type) {
-  LANDFALL_TRY(const std::string boot_id, read_boot_id());
-  LANDFALL_TRY(const std::uint64_t cookie, read_netns_cookie());
-  return Record{type, {}}.add("format", kFormat).add("boot", boot_id).add("netns", cookie);
-}
-
-const Settings* SetupState::before_of(std::uint32_t interface_index) const noexcept {
-  return find_settings(before, interface_index);
-}
-
-const Step* SetupState::find(const Step& subject) const noexcept {
-  const auto found =
-      std::ranges::find_if(steps, [&](const Step& one) { return same_subject(one, subject); });
-  return found == steps.end() ? nullptr : &*found;
-}
-
-// The file: "host", "before"*, "step"*, "sealed", written as one; then, while a transaction is not
-// final, "begin", "found"*, ("do", "done")*, "applied"; or "restoring".
-Result<SetupState> read_state(const std::vector<Record>& records) {
-  SetupState state;
-  bool sealed = false;
-  std::size_t count = 0;
-  for (const Record& record : records) {
-    ++count;
-    if (record.type == "host") {
-      if (record.number("format") != kFormat) return damaged("is of another version");
-      state.boot_id = record.text("boot");
-      state.netns_cookie = record.number("netns");
-    } else if (record.type == "before" || record.type == "found") {
-      auto settings = settings_of(record);
-      if (!settings) return damaged("has settings that cannot be read");
-      if (record.type == "before") {
-        state.before.push_back(std::move(*settings));
-      } else if (state.open) {
-        state.open->found.push_back(std::move(*settings));
-      }
-    } else if (record.type == "step" || record.type == "do") {
-      auto step = step_of(record);
-      if (!step) return damaged("has a step that cannot be read");
-      if (record.type == "do" && !state.open) return damaged("has a step of no transaction");
-      (record.type == "do" ? state.open->steps : state.steps).push_back(std::move(*step));
-    } else if (record.type == "done") {
-      if (!state.open || state.open->steps.empty()) return damaged("has an end without beginning");
-      auto step = step_of(record);
-      if (!step) return damaged("has a step that cannot be read");
-      state.open->steps.back() = std::move(*step);
-    } else if (record.type == "sealed") {
-      if (record.number("records") != count) return damaged("lacks records");
-      sealed = true;
-    } else if (record.type == "begin") {
-      state.open.emplace();
-      state.open->policy = record.text("policy");
-      state.open->deadline_s = record.number("deadline");
-    } else if (record.type == "applied") {
-      if (state.open) state.open->applied = true;
-    } else if (record.type == "restoring") {
-      state.restoring = true;
-    } else {
-      return damaged("has a record of a kind that is not known");
-    }
-  }
-  if (!records.empty() && !sealed) return damaged("has lost its end");
-  return state;
-}
-
-Result<SetupState> look_at_state(const std::string& folder) {
-  LANDFALL_TRY(const std::vector<Record> records, Journal::look(folder));
-  LANDFALL_TRY(SetupState state, read_state(records));
-  LANDFALL_TRY(const Record host, host_record("host"));
-  if (state.boot_id != host.text("boot")) return SetupState{};
-  if (state.open && state.open->applied)
-    for (const Step& step : state.open->steps) join(state.steps, step);
-  return state;
-}
 
 Result<NicSetup> NicSetup::open(Nic& nic, const std::string& folder, Journal::Wait wait) {
   LANDFALL_TRY(const Record host, host_record("host"));
@@ -188,19 +44,6 @@ Result<NicSetup> NicSetup::open(Nic& nic, const std::string& folder, Journal::Wa
   return setup;
 }
 
-std::vector<Record> NicSetup::snapshot() const {
-  std::vector<Record> records;
-  records.push_back(Record{"host", {}}
-                        .add("format", kFormat)
-                        .add("boot", state_.boot_id)
-                        .add("netns", state_.netns_cookie));
-  for (const Settings& settings : state_.before)
-    records.push_back(settings_record("before", settings));
-  for (const Step& step : state_.steps) records.push_back(step_record("step", step));
-  records.push_back(Record{"sealed", {}}.add("records", std::uint64_t{records.size() + 1}));
-  return records;
-}
-
 Result<void> NicSetup::write_final() {
   state_.open.reset();
   state_.restoring = false;
@@ -208,7 +51,7 @@ Result<void> NicSetup::write_final() {
     return std::ranges::none_of(
         state_.steps, [&](const Step& step) { return step.interface_index == one.index; });
   });
-  return state_.steps.empty() ? journal_.remove() : journal_.replace(snapshot());
+  return state_.steps.empty() ? journal_.remove() : journal_.replace(records_of(state_));
 }
 
 void NicSetup::resolve_context(Step& step) const {
@@ -250,11 +93,10 @@ Result<void> NicSetup::check_found(const std::vector<Step>& steps) {
 Result<void> NicSetup::begin(const ApplyOptions& options) {
   for (const Settings& found : state_.open->found)
     if (state_.before_of(found.index) == nullptr) state_.before.push_back(found);
-  std::vector<Record> records = snapshot();
+  std::vector<Record> records = records_of(state_);
   records.push_back(
       Record{"begin", {}}.add("policy", options.policy).add("deadline", options.deadline_s));
-  for (const Settings& found : state_.open->found)
-    records.push_back(settings_record("found", found));
+  for (const Settings& found : state_.open->found) records.push_back(record_of("found", found));
   return journal_.replace(records);
 }
 
@@ -270,7 +112,7 @@ Result<void> NicSetup::make(Step step) {
           step.interface + " has a rule at location " + std::to_string(step.rule.spec.location) +
           ", which was free when the plan was made");
   }
-  LANDFALL_CHECK(journal_.append(step_record("do", step)));
+  LANDFALL_CHECK(journal_.append(record_of("do", step)));
   state_.open->steps.push_back(step);
   LANDFALL_CHECK(perform(*nic_, step));
   state_.open->steps.back() = step;
@@ -278,7 +120,7 @@ Result<void> NicSetup::make(Step step) {
   if (audit(step, now, nullptr) != Effect::present)
     return Error{Errc::io, "apply", ReasonCode::setting_not_kept}.with(
         step.interface + " took \"" + describe(step) + "\" and does not show it");
-  return journal_.append(step_record("done", step));
+  return journal_.append(record_of("done", step));
 }
 
 Result<void> NicSetup::apply(const std::vector<Step>& steps, const ApplyOptions& options) {
@@ -306,7 +148,7 @@ Result<void> NicSetup::apply(const std::vector<Step>& steps, const ApplyOptions&
   }
   if (done) {
     const std::vector<Step> owned = state_.steps;
-    for (const Step& step : state_.open->steps) join(state_.steps, step);
+    for (const Step& step : state_.open->steps) state_.add(step);
     const auto open = state_.open;
     done = write_final();
     if (done) return {};
@@ -413,7 +255,7 @@ Result<Undone> NicSetup::finish_restore() {
   if (state_.steps.empty()) {
     LANDFALL_CHECK(write_final());
   } else {
-    LANDFALL_CHECK(journal_.replace(snapshot()));
+    LANDFALL_CHECK(journal_.replace(records_of(state_)));
     LANDFALL_CHECK(journal_.append(Record{"restoring", {}}));
   }
   return undone;
@@ -442,7 +284,7 @@ Result<void> NicSetup::confirm() {
     return Error{Errc::not_found, "confirm", ReasonCode::nothing_set_up}.with(
         "nothing waits to be confirmed");
   const SetupState before = state_;
-  for (const Step& step : state_.open->steps) join(state_.steps, step);
+  for (const Step& step : state_.open->steps) state_.add(step);
   const auto written = write_final();
   if (!written) state_ = before;
   return written;

@@ -2,45 +2,14 @@
 #pragma once
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "nic/journal.hpp"
-#include "nic/step.hpp"
+#include "nic/setup_state.hpp"
 
 namespace landfall::nic {
-
-/// A transaction that is not final.
-struct OpenTransaction {
-  std::vector<Step> steps;       // begun; all but the last are done
-  std::vector<Settings> found;   // each interface at its beginning
-  std::string policy;            // for people
-  bool applied = false;          // it waits to be confirmed
-  std::uint64_t deadline_s = 0;  // CLOCK_BOOTTIME; 0: none
-};
-
-/// What a journal says: how things were before landfall, and what it has made of them.
-struct SetupState {
-  std::string boot_id;
-  std::uint64_t netns_cookie = 0;
-  std::vector<Settings> before;  // of each interface, when it was first touched
-  std::vector<Step> steps;       // in effect, and ours to take back; in the order of their making
-
-  std::optional<OpenTransaction> open;
-  bool restoring = false;  // a restore has begun
-
-  const Settings* before_of(std::uint32_t interface_index) const noexcept;
-  /// nullptr: not ours.
-  const Step* find(const Step& subject) const noexcept;
-};
-
-/// Errors: io - journal_damaged.
-Result<SetupState> read_state(const std::vector<Record>& records);
-
-/// Of the journal in `folder`, without taking it, as it is when what waits is confirmed: `steps`
-/// has that too. Empty where it is of another boot. Errors: io - journal_failed, journal_damaged.
-Result<SetupState> look_at_state(const std::string& folder);
 
 /// What became of steps that were taken back.
 struct Undone {
@@ -102,7 +71,6 @@ class NicSetup {
   Result<Undone> undo_open();
   Result<Undone> finish_restore();
   Result<void> write_final();
-  std::vector<Record> snapshot() const;
   void resolve_context(Step& step) const;
 
   Nic* nic_;
@@ -110,15 +78,5 @@ class NicSetup {
   SetupState state_;
   std::optional<SetupState> closed_;
 };
-
-/// "format", "boot" and "netns" of this process: what a journal or a plan is good for.
-/// Errors: io - journal_failed.
-Result<Record> host_record(const char* type);
-
-/// Seconds of CLOCK_BOOTTIME.
-std::uint64_t boot_time_s();
-
-/// The folder where journals are unless another is named.
-inline constexpr char kSetupFolder[] = "/var/lib/landfall";
 
 }  // namespace landfall::nic

@@ -347,6 +347,15 @@ done
 echo "$kills kills in $lasts ms: $begun with a journal, of these $whole after the last step;" \
   "$restores restores cut off; the NIC was as before each time"
 
+echo "-- the same device under another name is put back"
+rename() { ip link set "$1" down; ip link set "$1" name "$2"; ip link set "$2" up; }
+exits 0 "$landfall" apply "$work/policy.yaml"
+no_guard
+rename lf0 lab0
+exits 0 "$landfall" restore
+rename lab0 lf0
+same before "renamed"
+
 echo "-- another device of the same name is left alone"
 exits 0 "$landfall" apply "$work/policy.yaml"
 no_guard
