@@ -91,10 +91,12 @@ receiver_start() {  # receiver_start PORT [OPTION...]
   read -r line <&8 || true
   [ "${line-}" = ready ] || die "receiver: $(cat "$work/errors")"
 }
-receiver_end() {
+receiver_end() {  # (without a program: they start slowly in an emulation)
   local status=0
-  result=$(cat <&8)
+  read -r -d '' -t "$patience" result <&8 || status=$?
   exec 8<&-
+  ((status <= 128)) || { kill -9 "$receiver"; die "the receiver does not end: $result"; }
+  status=0
   wait "$receiver" || status=$?
   echo "$result"
   return "$status"
