@@ -57,39 +57,32 @@ function(landfall_print_summary)
 endfunction()
 
 find_package(PkgConfig QUIET)
-if(PkgConfig_FOUND)
-  pkg_check_modules(landfall_uring QUIET IMPORTED_TARGET liburing>=2.3)
-endif()
-landfall_feature(URING "io_uring (tcp transport)"
-  FOUND "${landfall_uring_FOUND}" MISSING "liburing 2.3 or later not found (Debian: liburing-dev)")
-# What io_uring code links: the library and LANDFALL_HAVE_URING=1, or LANDFALL_HAVE_URING=0.
-add_library(landfall_uring INTERFACE)
-if(LANDFALL_HAVE_URING)
-  target_link_libraries(landfall_uring INTERFACE PkgConfig::landfall_uring)
-  target_compile_definitions(landfall_uring INTERFACE LANDFALL_HAVE_URING=1)
-else()
-  target_compile_definitions(landfall_uring INTERFACE LANDFALL_HAVE_URING=0)
-endif()
 
-if(PkgConfig_FOUND)
-  pkg_check_modules(landfall_nl QUIET IMPORTED_TARGET libnl-3.0>=3.5 libnl-genl-3.0>=3.5)
-endif()
-landfall_feature(NIC "setting NICs up" FOUND "${landfall_nl_FOUND}"
+# landfall_library(NAME target what MODULES ... MISSING text): a feature that is a library of these
+# pkg-config modules. What uses it links `target`: the library and LANDFALL_HAVE_NAME=1, or only
+# LANDFALL_HAVE_NAME=0.
+macro(landfall_library name target what)
+  cmake_parse_arguments(${target} "" "MISSING" "MODULES" ${ARGN})
+  if(PkgConfig_FOUND)
+    pkg_check_modules(${target} QUIET IMPORTED_TARGET ${${target}_MODULES})
+  endif()
+  landfall_feature(${name} "${what}" FOUND "${${target}_FOUND}" MISSING "${${target}_MISSING}")
+  add_library(${target} INTERFACE)
+  if(LANDFALL_HAVE_${name})
+    target_link_libraries(${target} INTERFACE PkgConfig::${target})
+    target_compile_definitions(${target} INTERFACE LANDFALL_HAVE_${name}=1)
+  else()
+    target_compile_definitions(${target} INTERFACE LANDFALL_HAVE_${name}=0)
+  endif()
+endmacro()
+landfall_library(URING landfall_uring "io_uring (tcp, zcrx)" MODULES liburing>=2.3
+  MISSING "liburing 2.3 or later not found (Debian: liburing-dev)")
+landfall_library(NIC landfall_nl "setting NICs up" MODULES libnl-3.0>=3.5 libnl-genl-3.0>=3.5
   MISSING "libnl-3 not found (Debian: libnl-3-dev libnl-genl-3-dev)")
-add_library(landfall_nl INTERFACE)
-if(LANDFALL_HAVE_NIC)
-  target_link_libraries(landfall_nl INTERFACE PkgConfig::landfall_nl)
-endif()
-
-if(PkgConfig_FOUND)
-  pkg_check_modules(landfall_yaml QUIET IMPORTED_TARGET yaml-cpp>=0.6.3)
-endif()
-landfall_feature(POLICY "policies in YAML" FOUND "${landfall_yaml_FOUND}"
+landfall_library(POLICY landfall_yaml "policies in YAML" MODULES yaml-cpp>=0.6.3
   MISSING "yaml-cpp not found (Debian: libyaml-cpp-dev)")
-add_library(landfall_yaml INTERFACE)
-if(LANDFALL_HAVE_POLICY)
-  target_link_libraries(landfall_yaml INTERFACE PkgConfig::landfall_yaml)
-endif()
+landfall_library(HWLOC landfall_hwloc "hwloc (landfall topo)" MODULES hwloc>=2.0
+  MISSING "hwloc 2 not found (Debian: libhwloc-dev)")
 
 find_package(CLI11 QUIET)
 find_package(nlohmann_json QUIET)
@@ -98,19 +91,6 @@ if(CLI11_FOUND AND nlohmann_json_FOUND)
 endif()
 landfall_feature(CLI "the landfall command" FOUND "${landfall_cli_found}"
   MISSING "CLI11 or nlohmann-json not found (Debian: libcli11-dev nlohmann-json3-dev)")
-
-if(PkgConfig_FOUND)
-  pkg_check_modules(landfall_hwloc QUIET IMPORTED_TARGET hwloc>=2.0)
-endif()
-landfall_feature(HWLOC "hwloc (landfall topo)" FOUND "${landfall_hwloc_FOUND}"
-  MISSING "hwloc 2 not found (Debian: libhwloc-dev)")
-add_library(landfall_hwloc INTERFACE)
-if(LANDFALL_HAVE_HWLOC)
-  target_link_libraries(landfall_hwloc INTERFACE PkgConfig::landfall_hwloc)
-  target_compile_definitions(landfall_hwloc INTERFACE LANDFALL_HAVE_HWLOC=1)
-else()
-  target_compile_definitions(landfall_hwloc INTERFACE LANDFALL_HAVE_HWLOC=0)
-endif()
 
 find_program(LANDFALL_SCDOC scdoc)
 landfall_feature(MAN "man pages" FOUND "${LANDFALL_SCDOC}" MISSING "scdoc not found")

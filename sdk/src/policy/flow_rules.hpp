@@ -17,6 +17,6 @@ std::vector<nic::Rule> flow_rules(const Policy::Flow& flow);
 
 /// Is there a packet that both take? Rules for other kinds of packets than TCP's and UDP's, and
 /// those that look at more than addresses and ports, are not understood: no.
-bool overlaps(const nic::Rule& a, const nic::Rule& b);
+bool overlaps(const nic::Rule& one, const nic::Rule& other);
 
 }  // namespace landfall::policy

@@ -31,7 +31,7 @@ struct Wishes {
 
 /// An interface while the plan for it is made.
 struct PlannedInterface {
-  PlannedInterface(const PlanInput& input, const Found& found, Plan& plan);
+  PlannedInterface(const PlanInput& plan_input, const Found& as_found, Plan& made);
 
   const PlanInput& input;
   const Found& found;
