@@ -71,6 +71,9 @@ std::unique_ptr<hwloc_topology, Unload> load() {
   if (hwloc_topology_init(&made) != 0) return nullptr;
   std::unique_ptr<hwloc_topology, Unload> topology{made};
   hwloc_topology_set_io_types_filter(made, HWLOC_TYPE_FILTER_KEEP_ALL);
+  // Of PCI Linux tells by itself, and libpciaccess leaks; the others start the runtimes of GPUs.
+  for (const char* component : {"pci", "gl", "opencl", "cuda", "nvml", "rsmi", "levelzero"})
+    hwloc_topology_set_components(made, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, component);
   if (hwloc_topology_load(made) != 0) return nullptr;
   return topology;
 }

@@ -81,8 +81,8 @@ landfall_library(NIC landfall_nl "setting NICs up" MODULES libnl-3.0>=3.5 libnl-
   MISSING "libnl-3 not found (Debian: libnl-3-dev libnl-genl-3-dev)")
 landfall_library(POLICY landfall_yaml "policies in YAML" MODULES yaml-cpp>=0.6.3
   MISSING "yaml-cpp not found (Debian: libyaml-cpp-dev)")
-landfall_library(HWLOC landfall_hwloc "hwloc (landfall topo)" MODULES hwloc>=2.0
-  MISSING "hwloc 2 not found (Debian: libhwloc-dev)")
+landfall_library(HWLOC landfall_hwloc "hwloc (landfall topo)" MODULES hwloc>=2.1
+  MISSING "hwloc 2.1 or later not found (Debian: libhwloc-dev)")
 
 find_package(CLI11 QUIET)
 find_package(nlohmann_json QUIET)
