@@ -328,7 +328,7 @@ for ((i = 0; i < kills; i++)); do
     pause_within "$lasts"
   else  # most of that is the start of the program: from the first step
     until [ -e "$LANDFALL_STATE/journal" ] || [ ! -e "/proc/$job" ]; do :; done
-    pause_within $((lasts / 3))
+    pause_within $((lasts / 8))
   fi
   kill -9 "$job" 2>/dev/null || true
   wait "$job" 2>/dev/null || true
