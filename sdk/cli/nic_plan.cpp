@@ -67,9 +67,10 @@ void know_nodes(std::vector<policy::Found>& found, const Policy& policy) {
                            [](const auto& one) { return one.numa_node.has_value(); }))
     return;
   if (std::ranges::none_of(found, [](const auto& one) { return one.numa_node < 0; })) return;
-  const Topology topology = read_topology();
+  const auto topology = read_topology();
+  if (!topology) return;  // not known, then
   for (policy::Found& one : found)
-    for (const BusDevice& nic : topology.nics)
+    for (const BusDevice& nic : topology->nics)
       if (one.numa_node < 0 && nic.name == one.state.name) one.numa_node = nic.numa_node;
 }
 

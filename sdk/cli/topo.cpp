@@ -7,10 +7,14 @@
 
 namespace landfall::cli {
 
-int run_topo(const Arguments& arguments, Console&) {
-  const Topology topology = read_topology();
+int run_topo(const Arguments& arguments, Console& console) {
+  const auto topology = read_topology();
+  if (!topology) {
+    console.error(topology.error());
+    return exit_of(topology.error());
+  }
   const bool written =
-      arguments.has("json") ? print_json(json_of(topology)) : print(stdout, text_of(topology));
+      arguments.has("json") ? print_json(json_of(*topology)) : print(stdout, text_of(*topology));
   return written ? kExitOk : kExitFailure;
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "landfall/base/result.hpp"
 #include "report.hpp"
 
 namespace landfall::cli {
@@ -33,7 +34,8 @@ struct Topology {
 /// As hwloc tells it, where this landfall was built with it: that knows machines whose firmware
 /// says nothing or lies, devices behind virtio, and what HWLOC_XMLFILE has of another machine.
 /// Otherwise as sysfs does.
-Topology read_topology();
+/// Errors: io - hwloc cannot.
+Result<Topology> read_topology();
 /// `root` is put before the paths, for tests. What is not there is left out.
 Topology read_sysfs(const std::string& root = "");
 /// The driver of the device at this address; "": none.

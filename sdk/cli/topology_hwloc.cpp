@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "console.hpp"
 #include "topology.hpp"
 
 namespace landfall::cli {
@@ -66,7 +67,9 @@ struct Unload {
   void operator()(hwloc_topology* topology) const noexcept { hwloc_topology_destroy(topology); }
 };
 
-std::unique_ptr<hwloc_topology, Unload> load() {
+/// `file`: as HWLOC_XMLFILE names one; nullptr: this machine. hwloc itself would pass over a file
+/// that it cannot read, and tell of this machine.
+std::unique_ptr<hwloc_topology, Unload> load(const char* file) {
   hwloc_topology_t made = nullptr;
   if (hwloc_topology_init(&made) != 0) return nullptr;
   std::unique_ptr<hwloc_topology, Unload> topology{made};
@@ -74,6 +77,7 @@ std::unique_ptr<hwloc_topology, Unload> load() {
   // Of PCI Linux tells by itself, and libpciaccess leaks; the others start the runtimes of GPUs.
   for (const char* component : {"pci", "gl", "opencl", "cuda", "nvml", "rsmi", "levelzero"})
     hwloc_topology_set_components(made, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, component);
+  if (file != nullptr && hwloc_topology_set_xml(made, file) != 0) return nullptr;
   if (hwloc_topology_load(made) != 0) return nullptr;
   return topology;
 }
@@ -85,9 +89,13 @@ bool is_accelerator(const PciDevice& pci) {
 
 }  // namespace
 
-Topology read_topology() {
-  const auto loaded = load();
-  if (!loaded) return read_sysfs();  // out of memory, or HWLOC_XMLFILE is none
+Result<Topology> read_topology() {
+  const char* file = ::getenv("HWLOC_XMLFILE");
+  const auto loaded = load(file);
+  if (!loaded)
+    return Error{Errc::io, "hwloc"}.with(
+        file == nullptr ? "it cannot read the topology of this machine"
+                        : "it cannot read " + printable(file) + ", which HWLOC_XMLFILE names");
   Topology topology;
   topology.source = "hwloc";
   for (hwloc_obj_t at = nullptr; (at = hwloc_get_next_osdev(loaded.get(), at)) != nullptr;) {

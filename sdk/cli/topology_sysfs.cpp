@@ -96,7 +96,7 @@ Topology read_sysfs(const std::string& root) {
 }
 
 #if !LANDFALL_HAVE_HWLOC
-Topology read_topology() {
+Result<Topology> read_topology() {
   return read_sysfs();
 }
 #endif

@@ -88,8 +88,9 @@ TEST_F(TopologyTest, AHostWithoutAnyOfIt) {
 // The same host, as hwloc would have saved it. (The variable is read by hwloc alone.)
 TEST(TopologyByHwloc, TheNearestFirst) {
   ASSERT_EQ(::setenv("HWLOC_XMLFILE", LANDFALL_TOPOLOGY, 1), 0);
-  const Topology topology = read_topology();
-  ::unsetenv("HWLOC_XMLFILE");
+  const auto read = read_topology();
+  ASSERT_TRUE(read) << read.error().describe();
+  const Topology& topology = *read;
   EXPECT_STREQ(topology.source, "hwloc");
   ASSERT_THAT(topology.nics, SizeIs(1));
   EXPECT_EQ(topology.nics[0].name, "eth1");
@@ -101,10 +102,19 @@ TEST(TopologyByHwloc, TheNearestFirst) {
   EXPECT_THAT(text_of(topology), HasSubstr("eth1  0000:3b:00.0 , NUMA node 0, CPUs 0-1\n"
                                            "    0000:3c:00.0 [10de:2330] no driver: behind one "
                                            "PCIe switch\n"));
+
+  ASSERT_EQ(::setenv("HWLOC_XMLFILE", "/dev/null", 1), 0);
+  const auto none = read_topology();
+  ::unsetenv("HWLOC_XMLFILE");
+  ASSERT_FALSE(none) << "it is not this machine that was asked for";
+  EXPECT_THAT(std::string{none.error().cause()}, HasSubstr("/dev/null"));
 }
 #endif
+
 TEST(TopologyHere, IsRead) {
-  for (const BusDevice& nic : read_topology().nics) EXPECT_FALSE(nic.address.empty()) << nic.name;
+  const auto topology = read_topology();
+  ASSERT_TRUE(topology) << topology.error().describe();
+  for (const BusDevice& nic : topology->nics) EXPECT_FALSE(nic.address.empty()) << nic.name;
 }
 
 }  // namespace
