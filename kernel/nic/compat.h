@@ -81,10 +81,12 @@ static inline void hrtimer_setup(struct hrtimer *timer,
 	timer->function = fn;
 }
 
+#ifndef LF_HAVE_ALLOC_NETMEMS
 static inline netmem_ref page_pool_alloc_netmems(struct page_pool *pool, gfp_t gfp)
 {
 	return page_pool_alloc_netmem(pool, gfp);
 }
+#endif
 
 static inline void page_pool_enable_direct_recycling(struct page_pool *pool,
 						     struct napi_struct *napi)
