@@ -76,8 +76,9 @@ YamlNode::Kind kind_of_plain(std::string_view text) noexcept {
 
 bool check_text(std::string_view text, Finder& finder) {
   if (text.size() > kPolicyBytesMax) {
-    finder.add_whole(kUnsafe, "the file has " + format_bytes(text.size()) +
-                                  "; a policy has at most " + format_bytes(kPolicyBytesMax));
+    // Of a file that is larger no more was read than tells.
+    finder.add_whole(
+        kUnsafe, "a policy has at most " + format_bytes(kPolicyBytesMax) + ", and this has more");
     return false;
   }
   Place place;
