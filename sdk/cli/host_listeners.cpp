@@ -5,6 +5,7 @@
 #include <pwd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -55,8 +56,7 @@ nic::Rule packets_of(const nic::FlowKey& key, bool tcp) {
 }
 
 std::string name_of(uid_t user) {
-  const passwd* entry =
-      ::getpwuid(user);  // NOLINT(concurrency-mt-unsafe): the command has one thread
+  const passwd* entry = ::getpwuid(user);
   return entry == nullptr ? std::to_string(user) : entry->pw_name;
 }
 

@@ -53,9 +53,7 @@ TEST_F(HostListeners, EachWithItsPackets) {
             "   2: 00000000000000000000000001000000:0019 00000000000000000000000000000000:0000 0A" +
             rest);
   table("udp", "   0: 00000000:0035 00000000:0000 07" + rest +
-                   "   1: 070200C0:0044 0102"
-                   "00C0:0043 01" +
-                   rest);
+                   "   1: 070200C0:0044 010200C0:0043 01" + rest);
   EXPECT_THAT(texts(host_listeners(folder_.path())),
               UnorderedElementsAre("tcp port 22, root: tcp to port 22",
                                    "tcp port 80, root: tcp to 192.0.2.7 port 80",

@@ -59,7 +59,7 @@ BusDevice device_of(hwloc_topology_t topology, hwloc_obj_t at) {
   if (hwloc_bitmap_weight(near->nodeset) == 1) device.numa_node = hwloc_bitmap_first(near->nodeset);
   char* cpus = nullptr;
   if (hwloc_bitmap_list_asprintf(&cpus, near->cpuset) >= 0) device.cpus = cpus;
-  std::free(cpus);  // NOLINT(cppcoreguidelines-no-malloc): hwloc made it
+  std::free(cpus);
   return device;
 }
 

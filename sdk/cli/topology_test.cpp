@@ -85,7 +85,7 @@ TEST_F(TopologyTest, AHostWithoutAnyOfIt) {
 }
 
 #if LANDFALL_HAVE_HWLOC
-// The same host, as hwloc would have saved it. (The variable is read by hwloc alone.)
+// The same host, as hwloc would have saved it.
 TEST(TopologyByHwloc, TheNearestFirst) {
   ASSERT_EQ(::setenv("HWLOC_XMLFILE", LANDFALL_TOPOLOGY, 1), 0);
   const auto read = read_topology();

@@ -71,6 +71,16 @@ TEST_F(OpenByPolicy, WhatIsToServeBesideIsTold) {
   EXPECT_THAT(reasons_of("devmem-tcp"), HasSubstr("not those of another beside it"));
 }
 
+// Goal: what is to serve beside is not taken for the sockets themselves.
+TEST_F(OpenByPolicy, WhatIsToServeBesideDoesNotServeSockets) {
+  GroupOptions options;
+  options.also = {"tcp"};
+  Region region =
+      std::move(*Region::allocate(context_, {.source = "host", .size_bytes = 1u << 20}));
+  EXPECT_FALSE(Group::open(context_, options, region, &decision_));
+  EXPECT_THAT(reasons_of("tcp"), HasSubstr("not those of another beside it"));
+}
+
 TEST_F(OpenByPolicy, AnInterfaceThatIsNoNicIsToldAsWell) {
   const auto group = open("lo", "allow_copy");
   ASSERT_TRUE(group) << group.error().describe();

@@ -52,10 +52,10 @@ bool contains(const std::vector<std::string>& names, std::string_view name) {
 /// The names to consider, in order: those asked for, then the rest (which are only listed).
 std::vector<std::string> order(const ContextCore& context, const GroupOptions& options) {
   std::vector<std::string> names = options.transports;
-  for (const std::string& name : options.also)
-    if (!contains(names, name)) names.push_back(name);
   for (const landfall_backend* backend : context.of_kind(LANDFALL_KIND_TRANSPORT))
     if (!contains(names, backend->name)) names.emplace_back(backend->name);
+  for (const std::string& name : options.also)
+    if (!contains(names, name)) names.push_back(name);
   return names;
 }
 
@@ -74,7 +74,8 @@ Result<std::shared_ptr<GroupCore>> GroupCore::open(const std::shared_ptr<Context
   decision = Decision{};
   std::shared_ptr<GroupCore> group;
   const auto asked = [&](const std::string& name) {
-    return options.transports.empty() || contains(options.transports, name);
+    return options.transports.empty() ? !contains(options.also, name)
+                                      : contains(options.transports, name);
   };
   std::optional<Error> last;
   for (const std::string& name : order(*context, options)) {

@@ -37,7 +37,7 @@ struct GroupOptions {
   std::vector<std::string>
       transports{};  // in order of preference; empty: every registered one, best first
   /// Transports that are to serve senders of their own beside the chosen one. None can yet: the
-  /// Decision says so of each, LF1205 or LF1254.
+  /// Decision says so of each, LF1205 or LF1254. Nor is one chosen that only stands here.
   std::vector<std::string> also{};
   std::vector<std::string>
       options{};  // "tcp.engine=recv": transport.key=value, checked by the transport
