@@ -2,7 +2,7 @@
 # What `cmake --install` puts where, and the Debian packages. Components: runtime, dev, tools.
 include(CMakePackageConfigHelpers)
 
-set(LANDFALL_BACKENDS_DIR ${CMAKE_INSTALL_LIBDIR}/landfall/backends-${PROJECT_VERSION_MAJOR})
+set(LANDFALL_BACKENDS_DIR ${CMAKE_INSTALL_LIBDIR}/${LANDFALL_BACKENDS_FOLDER})
 set(landfall_config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/landfall)
 
 set_target_properties(landfall_backend PROPERTIES EXPORT_NAME backend)

@@ -12,9 +12,10 @@ Context& Context::operator=(Context&&) noexcept = default;
 Context::~Context() = default;
 
 Result<Context> Context::create(ContextOptions options) {
-  const bool builtin = options.builtin_backends;
+  const bool builtin = options.builtin_backends, installed = options.installed_backends;
   auto core = std::make_shared<detail::ContextCore>(std::move(options));
   if (builtin) LANDFALL_CHECK(core->add(detail::builtin_backends(), true, ""));
+  if (builtin && installed) detail::load_installed(*core);
   return Context{std::move(core)};
 }
 

@@ -18,6 +18,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <vector>
 
 #include "landfall/abi/authoring.hpp"
 #include "landfall/base/fd.hpp"
@@ -230,9 +232,9 @@ Result<std::string> safe_path(ContextCore& core, const std::string& path) {
 
 }  // namespace
 
-Result<void> load_plugin(ContextCore& core, const std::string& path) {
-  LANDFALL_TRY(const std::string file, safe_path(core, path));
-  LANDFALL_CHECK(try_in_child(core, file.c_str()));
+namespace {
+
+Result<void> load_and_add(ContextCore& core, const std::string& file) {
   if (const int number = core.fault("dlopen"); number != 0)
     return os_error("dlopen", ReasonCode::plugin_not_found, number);
   Loaded loaded;
@@ -241,6 +243,39 @@ Result<void> load_plugin(ContextCore& core, const std::string& path) {
   if (const auto code = open_library(file.c_str(), &loaded, &why); code != LANDFALL_ERRC_ok)
     return backend_error(kOp, code, why);
   return core.add(std::span{loaded.backends}.first(loaded.count), false, file);
+}
+
+/// The folder of the file that has this code: the library's, or that of a program which has it
+/// linked in.
+std::string own_folder() {
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<const void*>(&load_installed), &info) == 0) return {};
+  const std::string file = info.dli_fname;
+  const std::size_t slash = file.rfind('/');
+  return slash == std::string::npos ? "." : file.substr(0, slash);
+}
+
+}  // namespace
+
+Result<void> load_plugin(ContextCore& core, const std::string& path) {
+  LANDFALL_TRY(const std::string file, safe_path(core, path));
+  LANDFALL_CHECK(try_in_child(core, file.c_str()));
+  return load_and_add(core, file);
+}
+
+void load_installed(ContextCore& core) {
+  std::error_code none;
+  const std::filesystem::path folder =
+      own_folder() + "/landfall/backends-" + std::to_string(LANDFALL_ABI_MAJOR);
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator{folder, none})
+    if (entry.path().extension() == ".so") files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  for (const std::string& path : files) {
+    Result<std::string> file = safe_path(core, path);
+    const Result<void> loaded = file ? load_and_add(core, *file) : Result<void>{file.error()};
+    if (!loaded) core.event(reason_from(loaded.error()));
+  }
 }
 
 }  // namespace landfall::detail

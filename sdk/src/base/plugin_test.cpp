@@ -74,7 +74,7 @@ TEST_F(Plugin, MissingSymbol) {
   expect("no_symbol", ReasonCode::plugin_symbol_missing, "LF1402");
 }
 TEST_F(Plugin, WrongAbi) {
-  expect("wrong_abi", ReasonCode::plugin_abi_mismatch, "ABI 7");
+  expect("wrong_abi", ReasonCode::plugin_abi_mismatch, "ABI 8");
 }
 TEST_F(Plugin, NothingForThisAbi) {
   expect("empty", ReasonCode::plugin_abi_mismatch, "no backend");

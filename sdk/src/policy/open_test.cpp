@@ -68,7 +68,7 @@ TEST_F(OpenByPolicy, WhatIsToServeBesideIsTold) {
   EXPECT_EQ(decision_.chosen, "tcp");
   EXPECT_THAT(decision_.describe(), HasSubstr("verbs: not usable - no transport of this name is "
                                               "registered [LF1205]"));
-  EXPECT_THAT(reasons_of("devmem-tcp"), HasSubstr("not those of another beside it"));
+  EXPECT_THAT(reasons_of("devmem-tcp"), HasSubstr("cannot serve senders of its own beside"));
 }
 
 // Goal: what is to serve beside is not taken for the sockets themselves.
@@ -78,7 +78,7 @@ TEST_F(OpenByPolicy, WhatIsToServeBesideDoesNotServeSockets) {
   Region region =
       std::move(*Region::allocate(context_, {.source = "host", .size_bytes = 1u << 20}));
   EXPECT_FALSE(Group::open(context_, options, region, &decision_));
-  EXPECT_THAT(reasons_of("tcp"), HasSubstr("not those of another beside it"));
+  EXPECT_THAT(reasons_of("tcp"), HasSubstr("cannot serve senders of its own beside"));
 }
 
 TEST_F(OpenByPolicy, AnInterfaceThatIsNoNicIsToldAsWell) {

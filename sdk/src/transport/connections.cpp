@@ -288,7 +288,7 @@ void QueueCore::on_opened(const landfall_record& record) {
     options = listen_options_;
   }
   // The flow's Receiver is chosen before its first byte: the next one in turn.
-  QueueCore& target = setup_.group->next_queue();
+  QueueCore& target = setup_.group->next_queue(*setup_.service);
   if (&target == this) return arrive(start(record.flow, options), 0);
   if (Result<void> given = target.hand_over(record.flow, options); !given) {
     ops_.flow_close(queue_, record.flow, 1);

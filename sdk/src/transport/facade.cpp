@@ -80,6 +80,9 @@ std::uint32_t Flow::buffers_out() const noexcept {
   return impl(*this).out;
 }
 
+const Decision& Flow::decision() const noexcept {
+  return impl(*this).queue->service().decision;
+}
 Result<Address> Flow::peer() const {
   const int fd = impl(*this).socket_number;
   if (fd < 0) return Error{Errc::not_supported, "Flow::peer", ReasonCode::not_capable};

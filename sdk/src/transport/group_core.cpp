@@ -73,9 +73,10 @@ Result<std::shared_ptr<GroupCore>> GroupCore::open(const std::shared_ptr<Context
   LANDFALL_CHECK(check_options(options));
   decision = Decision{};
   std::shared_ptr<GroupCore> group;
-  const auto asked = [&](const std::string& name) {
-    return options.transports.empty() ? !contains(options.also, name)
-                                      : contains(options.transports, name);
+  const auto asked = [&](const landfall_backend& backend) {
+    return options.transports.empty()
+               ? backend.rank < LANDFALL_RANK_NAMED && !contains(options.also, backend.name)
+               : contains(options.transports, backend.name);
   };
   std::optional<Error> last;
   for (const std::string& name : order(*context, options)) {
@@ -87,7 +88,7 @@ Result<std::shared_ptr<GroupCore>> GroupCore::open(const std::shared_ptr<Context
       decision.candidates.push_back(std::move(candidate));
       continue;
     }
-    if (!asked(name)) {  // listed, but not tried: a trial may cost milliseconds
+    if (!asked(*backend)) {  // listed, but not tried: a trial may cost milliseconds
       candidate.reasons.push_back(listed(contains(options.also, name) ? ReasonCode::not_beside
                                                                       : ReasonCode::not_asked_for));
       decision.candidates.push_back(std::move(candidate));
@@ -118,7 +119,9 @@ Result<std::shared_ptr<GroupCore>> GroupCore::open(const std::shared_ptr<Context
     decision.candidates.push_back(std::move(candidate));
   }
   if (group) {
+    group->bind_beside(options, decision);
     group->decision_ = decision;
+    group->chosen().decision = decision;
     return group;
   }
   if (last) return *last;
@@ -130,38 +133,107 @@ Result<void> GroupCore::bind(const std::shared_ptr<ContextCore>& context,
                              const GroupOptions& options, const landfall_backend& backend,
                              const landfall_needs& needs) {
   context_ = context;
-  ops_ = static_cast<const landfall_transport_ops*>(backend.ops);
-  needs_ = needs;
   steers_ = options.steer != GroupOptions::Steer::nothing;
-  const std::string own_options = options_for(options.options, backend.name);
+  auto service = std::make_unique<Service>();
+  service->ops = static_cast<const landfall_transport_ops*>(backend.ops);
+  service->needs = needs;
+  service->options = options_for(options.options, backend.name);
+  service->queues = options.queues;
+  services_.push_back(std::move(service));
+  LANDFALL_CHECK(open_domain(options, chosen(), true));
+  const bool shared = chosen().has(LANDFALL_SHARED_POOL);
+  const auto all = static_cast<std::uint32_t>(options.queues + (shared ? 0 : options.also.size()));
+  // A multiple of what any transport may want its slices to be.
+  constexpr std::uint64_t kSliceAlign = 4096;
+  const std::uint64_t size = region_->memory().size_bytes();
+  const std::uint64_t own = std::max<std::uint64_t>(needs.slice_align_bytes, 64);
+  const std::uint64_t align = options.also.empty() ? own : std::max(own, kSliceAlign);
+  slice_bytes_ = shared ? size : size / all / align * align;
+  receivers_.reserve(all);
+  queues_.reserve(all);
+  return open_queues(options, chosen());
+}
+
+void GroupCore::bind_beside(const GroupOptions& options, Decision& decision) {
+  for (const std::string& name : options.also) {
+    if (name == decision.chosen) continue;
+    Decision::Candidate candidate;
+    candidate.transport = name;
+    const Result<void> opened = open_beside(options, decision.chosen, candidate);
+    candidate.usable = opened.has_value();
+    if (!opened) candidate.reasons.insert(candidate.reasons.begin(), reason_from(opened.error()));
+    std::erase_if(decision.candidates, [&](const auto& one) { return one.transport == name; });
+    decision.candidates.push_back(std::move(candidate));
+  }
+}
+
+Result<void> GroupCore::open_beside(const GroupOptions& options, const std::string& beside,
+                                    Decision::Candidate& candidate) {
+  constexpr std::uint32_t kOnesOwn = LANDFALL_TAKES_SOCKETS | LANDFALL_NEED_GRANT |
+                                     LANDFALL_NEED_QUEUES | LANDFALL_SHARED_POOL |
+                                     LANDFALL_NEED_DMABUF_PER_QUEUE;
+  const auto refused = [](ReasonCode code) { return Error{Errc::not_supported, "", code}; };
+  const landfall_backend* backend = context_->find(LANDFALL_KIND_TRANSPORT, candidate.transport);
+  if (backend == nullptr) return refused(ReasonCode::transport_unknown);
+  Probed probed = probe(*context_, *backend, options.interface, &options, &region_->memory());
+  if ((probed.needs.flags & kOnesOwn) != 0 || contains(options.transports, candidate.transport))
+    return refused(ReasonCode::not_beside);
+  if (!probed.candidate.usable) {
+    const Reason why = probed.candidate.reasons.front();
+    return refused(why.code).with(why.text, why.fix);
+  }
+  auto service = std::make_unique<Service>();
+  service->ops = static_cast<const landfall_transport_ops*>(backend->ops);
+  service->needs = probed.needs;
+  service->options = options_for(options.options, backend->name);
+  service->first_queue = static_cast<std::uint32_t>(queues_.size());
+  service->queues = 1;
+  if (chosen().has(LANDFALL_SHARED_POOL))
+    return refused(ReasonCode::not_beside)
+        .with(beside + " has the whole Region, and none is left for another transport");
+  Result<void> opened = open_domain(options, *service, false);
+  if (opened) opened = open_queues(options, *service);
+  if (!opened) {
+    if (service->domain != nullptr) service->ops->domain_close(service->domain);
+    return opened;
+  }
+  candidate = std::move(probed.candidate);
+  candidate.reasons.push_back(listed(ReasonCode::serves_beside));
+  service->decision.chosen = candidate.transport;
+  service->decision.candidates.push_back(candidate);
+  services_.push_back(std::move(service));
+  return {};
+}
+
+Result<void> GroupCore::open_domain(const GroupOptions& options, Service& service, bool chosen) {
   const Memory& memory = region_->memory();
   Fd dmabuf;
   landfall_domain_spec spec{};
   spec.struct_size = sizeof spec;
   spec.interface_index =
       options.interface.empty() ? 0 : ::if_nametoindex(options.interface.c_str());
-  spec.host = context->host();
+  spec.host = context_->host();
   spec.region = &memory.abi();
-  spec.queue_ids = options.queue_ids.empty() ? nullptr : options.queue_ids.data();
-  spec.queue_count = options.queues;
+  spec.queue_ids = options.queue_ids.empty() || !chosen ? nullptr : options.queue_ids.data();
+  spec.queue_count = service.queues;
   spec.flows_max = options.flows_max;
   spec.slot_bytes = options.slot_bytes;
   spec.dmabuf_fd = -1;
   spec.grant_fd = -1;
-  spec.options = own_options.c_str();
-  if ((needs.flags & LANDFALL_NEED_DMABUF) != 0) {
+  spec.options = service.options.c_str();
+  if (service.has(LANDFALL_NEED_DMABUF)) {
     LANDFALL_TRY(DmabufRange whole, region_->export_dmabuf(0, memory.size_bytes()));
     dmabuf = std::move(whole.fd);
     spec.dmabuf_fd = dmabuf.get();
     spec.dmabuf_offset = whole.offset_bytes;
   }
-  if ((needs.flags & (LANDFALL_NEED_GRANT | LANDFALL_NEED_QUEUES)) != 0) {
+  if (service.has(LANDFALL_NEED_GRANT | LANDFALL_NEED_QUEUES)) {
     LANDFALL_TRY(grant_,
                  Grant::make(*context_, {.interface_index = spec.interface_index,
                                          .queue_ids = options.queue_ids,
                                          .queues = options.queues,
                                          .dmabuf_fd = dmabuf.get(),
-                                         .rx_page_bytes = needs.rx_page_bytes,
+                                         .rx_page_bytes = service.needs.rx_page_bytes,
                                          .rules_stand = options.steer == GroupOptions::Steer::rest,
                                          .rules_max = options.rules_max,
                                          .backing = {.memfd = region_->adopted_memfd(),
@@ -170,30 +242,32 @@ Result<void> GroupCore::bind(const std::shared_ptr<ContextCore>& context,
   }
   landfall_why why{};
   why.struct_size = sizeof why;
-  if (const landfall_errc code = ops_->domain_open(&spec, &domain_, &why);
+  if (const landfall_errc code = service.ops->domain_open(&spec, &service.domain, &why);
       code != LANDFALL_ERRC_ok) {
-    domain_ = nullptr;
+    service.domain = nullptr;
     return backend_error("transport domain_open", code, why);
-  }
-  const bool shared = (needs.flags & LANDFALL_SHARED_POOL) != 0;
-  const std::uint64_t align = std::max<std::uint64_t>(needs.slice_align_bytes, 64);
-  const std::uint64_t slice =
-      shared ? memory.size_bytes() : memory.size_bytes() / options.queues / align * align;
-  receivers_.reserve(options.queues);
-  queues_.reserve(options.queues);
-  for (std::uint32_t i = 0; i < options.queues; ++i) {
-    LANDFALL_CHECK(open_queue(options, i, shared ? 0 : slice * i, slice));
   }
   return {};
 }
 
-Result<void> GroupCore::open_queue(const GroupOptions& options, std::uint32_t index,
-                                   std::uint64_t slice_offset, std::uint64_t slice_bytes) {
+Result<void> GroupCore::open_queues(const GroupOptions& options, Service& service) {
+  const bool shared = service.has(LANDFALL_SHARED_POOL);
+  for (std::uint32_t i = 0; i < service.queues; ++i) {
+    const std::uint64_t offset = shared ? 0 : slice_bytes_ * (service.first_queue + i);
+    LANDFALL_CHECK(open_queue(options, service, i, offset, slice_bytes_));
+  }
+  return {};
+}
+
+Result<void> GroupCore::open_queue(const GroupOptions& options, const Service& service,
+                                   std::uint32_t index, std::uint64_t slice_offset,
+                                   std::uint64_t slice_bytes) {
   QueueSetup setup{};
   setup.group = this;
-  setup.ops = ops_;
-  setup.needs = needs_;
-  setup.index = index;
+  setup.service = &service;
+  setup.ops = service.ops;
+  setup.needs = service.needs;
+  setup.index = service.first_queue + index;
   setup.slice_bytes = slice_bytes;
   setup.buffers_max = options.buffers_max;
   setup.flows_max = options.flows_max;
@@ -201,8 +275,8 @@ Result<void> GroupCore::open_queue(const GroupOptions& options, std::uint32_t in
   setup.relief_percent = options.relief_percent;
   setup.contract = options.contract;
   setup.region = region_;
-  if (needs_.spill_bytes_per_queue != 0) {
-    LANDFALL_TRY(setup.spill, region_->make_spill(needs_.spill_bytes_per_queue));
+  if (service.needs.spill_bytes_per_queue != 0) {
+    LANDFALL_TRY(setup.spill, region_->make_spill(service.needs.spill_bytes_per_queue));
   }
   Fd slice_dmabuf;
   landfall_queue_spec spec{};
@@ -215,14 +289,15 @@ Result<void> GroupCore::open_queue(const GroupOptions& options, std::uint32_t in
   spec.ring_slots = options.ring_slots;
   spec.extents_max = options.buffers_max;
   spec.flows_max = options.flows_max;
-  if ((needs_.flags & LANDFALL_NEED_DMABUF_PER_QUEUE) != 0) {
+  if (service.has(LANDFALL_NEED_DMABUF_PER_QUEUE)) {
     LANDFALL_TRY(DmabufRange range, region_->export_dmabuf(slice_offset, slice_bytes));
     slice_dmabuf = std::move(range.fd);
     spec.slice_dmabuf_fd = slice_dmabuf.get();
   }
+  const landfall_transport_ops& ops = *service.ops;
   landfall_why why{};
   why.struct_size = sizeof why;
-  if (const landfall_errc code = ops_->queue_open(domain_, &spec, &setup.queue, &why);
+  if (const landfall_errc code = ops.queue_open(service.domain, &spec, &setup.queue, &why);
       code != LANDFALL_ERRC_ok) {
     return backend_error("transport queue_open", code, why);
   }
@@ -237,8 +312,8 @@ Result<void> GroupCore::open_queue(const GroupOptions& options, std::uint32_t in
     }
   }();
   if (!core) {
-    ops_->queue_stop(setup.queue);
-    ops_->queue_close(setup.queue);
+    ops.queue_stop(setup.queue);
+    ops.queue_close(setup.queue);
     return core.error();
   }
   receivers_.push_back(std::move(receiver));  // reserved in bind()
@@ -255,8 +330,11 @@ Verdict GroupCore::verdict() const noexcept {
   return sum;
 }
 
-QueueCore& GroupCore::next_queue() noexcept {
-  return *queues_[next_queue_++ % queues_.size()];
+QueueCore& GroupCore::next_queue(const Service& service) noexcept {
+  // The queue that asks holds it as const.
+  Service& own = *services_[static_cast<std::size_t>(
+      std::ranges::find(services_, &service, &std::unique_ptr<Service>::get) - services_.begin())];
+  return *queues_[own.first_queue + own.next_queue++ % own.queues];
 }
 
 QueueCore* GroupCore::owner_of(int socket_fd) noexcept {
@@ -274,14 +352,24 @@ QueueCore* GroupCore::owner_of(int socket_fd) noexcept {
 
 Result<Address> GroupCore::listen(const Address& at, const FlowOptions& options) {
   if (closed_) return Error{Errc::closed, "Group::listen", ReasonCode::receiver_gone};
-  if ((needs_.flags & LANDFALL_TAKES_SOCKETS) != 0) return listen_on_sockets(at, options);
-  return listen_by_transport(at, options);
+  LANDFALL_TRY(Address bound, listen_by(chosen(), at, options));
+  // The same port for all: a sender need not know by which it will come.
+  for (std::size_t i = 1; i < services_.size(); ++i)
+    LANDFALL_CHECK(listen_by(*services_[i], {at.host, bound.port}, options));
+  return bound;
+}
+
+Result<Address> GroupCore::listen_by(Service& service, const Address& at,
+                                     const FlowOptions& options) {
+  if (service.has(LANDFALL_TAKES_SOCKETS)) return listen_on_sockets(at, options);
+  return listen_by_transport(service, at, options);
 }
 
 Result<Address> GroupCore::listen_on_sockets(const Address& at, const FlowOptions& options) {
   LANDFALL_TRY(std::vector<SocketAddress> addresses, resolve(*context_, at, true));
   SocketAddress address = addresses.front();
-  const bool shared = queues_.size() > 1;
+  const std::size_t count = chosen().queues;
+  const bool shared = count > 1;
   // The first binds (the kernel picks the port if none was named), the others join it.
   Result<Fd> first = listen_socket(*context_, address, shared);
   for (std::size_t i = 1; !first && i < addresses.size(); ++i) {
@@ -297,7 +385,7 @@ Result<Address> GroupCore::listen_on_sockets(const Address& at, const FlowOption
   }
   std::vector<Fd> sockets;
   sockets.push_back(std::move(*first));
-  for (std::size_t i = 1; i < queues_.size(); ++i) {
+  for (std::size_t i = 1; i < count; ++i) {
     LANDFALL_TRY(Fd next, listen_socket(*context_, address, true));
     sockets.push_back(std::move(next));
   }
@@ -305,43 +393,48 @@ Result<Address> GroupCore::listen_on_sockets(const Address& at, const FlowOption
     LANDFALL_CHECK(spread_by_queue(*context_, sockets[0].get(), grant_->queue_ids()));
   }
   // Accepted flows come by the listener's rule. Before the first of them can: no byte is copied.
-  LANDFALL_TRY(nic::Steered rule,
-               steer(sockets[0].get(), listening_rules_.size() % queues_.size()));
-  for (std::size_t i = 0; i < queues_.size(); ++i) {
+  LANDFALL_TRY(nic::Steered rule, steer(sockets[0].get(), listening_rules_.size() % count));
+  for (std::size_t i = 0; i < count; ++i) {
     LANDFALL_CHECK(queues_[i]->add_listener(std::move(sockets[i]), options));
   }
   if (steers()) listening_rules_.push_back(std::move(rule));
   return bound;
 }
 
-Result<Address> GroupCore::listen_by_transport(const Address& at, const FlowOptions& options) {
+Result<Address> GroupCore::listen_by_transport(Service& service, const Address& at,
+                                               const FlowOptions& options) {
   constexpr auto kOp = "Group::listen";
-  if (!LANDFALL_HAS(ops_, landfall_transport_ops, listen)) {
+  if (!LANDFALL_HAS(service.ops, landfall_transport_ops, listen)) {
     return Error{Errc::not_supported, kOp, ReasonCode::not_capable};
   }
   LANDFALL_TRY(const std::vector<SocketAddress> addresses, resolve(*context_, at, true));
-  queues_[0]->set_listen_options(options);
+  QueueCore& reports_to = *queues_[service.first_queue];
+  reports_to.set_listen_options(options);
   landfall_listener* listener = nullptr;
   SocketAddress bound;
   std::uint32_t length = sizeof bound.storage;
   landfall_why why{};
   why.struct_size = sizeof why;
   if (const landfall_errc code =
-          ops_->listen(domain_, queues_[0]->backend_queue(), addresses[0].get(),
-                       addresses[0].length, &listener, &bound.storage, &length, &why);
+          service.ops->listen(service.domain, reports_to.backend_queue(), addresses[0].get(),
+                              addresses[0].length, &listener, &bound.storage, &length, &why);
       code != LANDFALL_ERRC_ok) {
     return backend_error(kOp, code, why);
   }
   bound.length = length;
-  listeners_.push_back(listener);
+  service.listeners.push_back(listener);
   return to_address(bound);
 }
 
 // ---- the end
 // -------------------------------------------------------------------------------------
 
+void Service::stop_listening() noexcept {
+  for (landfall_listener* listener : std::exchange(listeners, {})) ops->listener_close(listener);
+}
+
 Result<std::uint32_t> GroupCore::close() {
-  for (landfall_listener* listener : std::exchange(listeners_, {})) ops_->listener_close(listener);
+  for (const auto& service : services_) service->stop_listening();
   listening_rules_.clear();
   closed_ = true;
   std::uint32_t out = 0;
@@ -351,12 +444,14 @@ Result<std::uint32_t> GroupCore::close() {
   queues_.clear();
   receivers_.clear();
   open_queues_.store(0, std::memory_order_relaxed);
-  close_domain();
+  close_domains();
   return std::uint32_t{0};
 }
 
-void GroupCore::close_domain() noexcept {
-  if (domain_ != nullptr) ops_->domain_close(std::exchange(domain_, nullptr));
+void GroupCore::close_domains() noexcept {
+  for (const auto& service : services_)
+    if (service->domain != nullptr)
+      service->ops->domain_close(std::exchange(service->domain, nullptr));
   grant_.reset();
 }
 
@@ -364,7 +459,7 @@ void GroupCore::abandon() noexcept {
   // In a forked child everything here is the parent's: nothing is touched, the memory stays with
   // the child.
   if (!queues_.empty() && queues_[0] && !queues_[0]->in_its_process()) return;
-  for (landfall_listener* listener : std::exchange(listeners_, {})) ops_->listener_close(listener);
+  for (const auto& service : services_) service->stop_listening();
   listening_rules_.clear();
   for (const auto& queue : queues_) queue->stop();
   // Held by this function as if by one more queue: a last Buffer may come back while others are
@@ -380,7 +475,7 @@ void GroupCore::queue_finished(std::uint32_t index) noexcept {
 }
 
 GroupCore::~GroupCore() {
-  close_domain();
+  close_domains();
 }
 
 }  // namespace landfall::detail

@@ -15,8 +15,28 @@
 
 namespace landfall::detail {
 
-/// A Group's parts: the Region, the transport's domain, the queues. Lives until its last queue has
+struct Probed;
+
+/// One transport of a Group, with its part of the queues.
+struct Service {
+  const landfall_transport_ops* ops = nullptr;
+  landfall_needs needs{};
+  std::string options;  // of this transport
+  Decision decision{};
+  landfall_domain* domain = nullptr;
+  std::vector<landfall_listener*> listeners{};
+  std::uint32_t first_queue = 0, queues = 0;
+  std::uint32_t next_queue = 0;  // who gets the next flow of its listeners
+
+  bool has(std::uint32_t flag) const noexcept { return (needs.flags & flag) != 0; }
+  void stop_listening() noexcept;
+};
+
+/// A Group's parts: the Region, the transports' domains, the queues. Lives until its last queue has
 /// closed, on whichever thread that is: the Group's handle abandons it rather than deleting it.
+///
+/// The first service is the chosen transport, which has the Receivers that were asked for. Others
+/// (`also`) have one more each, and a slice of the Region of the same size.
 class GroupCore {
  public:
   static Result<std::shared_ptr<GroupCore>> open(const std::shared_ptr<ContextCore>& context,
@@ -50,8 +70,8 @@ class GroupCore {
   /// For queues: whose hardware queue the socket's last packet came by, where a flow must be on the
   /// Receiver of that queue; nullptr: anybody may have it, or nobody knows.
   QueueCore* owner_of(int socket_fd) noexcept;
-  /// For queues: who gets the next flow of a transport's own listener.
-  QueueCore& next_queue() noexcept;
+  /// For queues: who gets the next flow of the listeners of this one's transport.
+  QueueCore& next_queue(const Service& service) noexcept;
   /// Adds to what all queues hold (two's complement: may take away) and answers the sum.
   std::uint64_t change_held(std::uint64_t difference) noexcept {
     return held_.fetch_add(difference, std::memory_order_relaxed) + difference;
@@ -66,28 +86,33 @@ class GroupCore {
   void abandon() noexcept;
   Result<void> bind(const std::shared_ptr<ContextCore>& context, const GroupOptions& options,
                     const landfall_backend& backend, const landfall_needs& needs);
-  Result<void> open_queue(const GroupOptions& options, std::uint32_t index,
+  /// Opens the transports of `also` that can serve beside, and says of each in `decision`.
+  void bind_beside(const GroupOptions& options, Decision& decision);
+  Result<void> open_beside(const GroupOptions& options, const std::string& beside,
+                           Decision::Candidate& candidate);
+  Result<void> open_domain(const GroupOptions& options, Service& service, bool chosen);
+  Result<void> open_queues(const GroupOptions& options, Service& service);
+  Result<void> open_queue(const GroupOptions& options, const Service& service, std::uint32_t index,
                           std::uint64_t slice_offset, std::uint64_t slice_bytes);
   Result<Address> listen_on_sockets(const Address& at, const FlowOptions& options);
-  Result<Address> listen_by_transport(const Address& at, const FlowOptions& options);
-  void close_domain() noexcept;
-  bool pins_flows() const noexcept {
-    return grant_ && (needs_.flags & LANDFALL_FLOW_ON_ANY_QUEUE) == 0;
-  }
+  Result<Address> listen_by_transport(Service& service, const Address& at,
+                                      const FlowOptions& options);
+  Result<Address> listen_by(Service& service, const Address& at, const FlowOptions& options);
+  void close_domains() noexcept;
+  Service& chosen() noexcept { return *services_.front(); }
+  const Service& chosen() const noexcept { return *services_.front(); }
+  bool pins_flows() const noexcept { return grant_ && !chosen().has(LANDFALL_FLOW_ON_ANY_QUEUE); }
 
   std::shared_ptr<ContextCore> context_;
   std::shared_ptr<RegionCore> region_;
   Decision decision_;
-  const landfall_transport_ops* ops_ = nullptr;
-  landfall_needs needs_{};
-  std::optional<Grant> grant_;  // from before domain_ to after it
-  landfall_domain* domain_ = nullptr;
+  std::uint64_t slice_bytes_ = 0;  // of each queue, where they do not share the Region
+  std::optional<Grant> grant_;     // of the chosen transport: from before its domain to after it
+  std::vector<std::unique_ptr<Service>> services_;
   std::vector<std::unique_ptr<QueueCore>> queues_;
   std::vector<std::unique_ptr<Receiver>> receivers_;
-  std::vector<landfall_listener*> listeners_;
   std::vector<nic::Steered> listening_rules_;
   bool steers_ = true;
-  std::uint32_t next_queue_ = 0;
   std::atomic<std::uint32_t> open_queues_{0};
   std::atomic<std::uint64_t> held_{0};  // charge, over all queues
   bool closed_ = false;

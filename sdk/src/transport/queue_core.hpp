@@ -26,10 +26,12 @@
 namespace landfall::detail {
 
 class GroupCore;
+struct Service;
 
 /// What a queue is opened with, by its Group.
 struct QueueSetup {
   GroupCore* group;
+  const Service* service;  // the transport's part of it
   const landfall_transport_ops* ops;
   landfall_queue* queue;
   landfall_needs needs;
@@ -112,6 +114,7 @@ class QueueCore {
   Result<std::vector<Holder>> holders();  // flows.cpp
   Verdict verdict() const noexcept;
   GroupCore& group() noexcept { return *setup_.group; }
+  const Service& service() const noexcept { return *setup_.service; }
 
  private:
   static constexpr std::uint64_t kForever = UINT64_MAX;

@@ -13,6 +13,7 @@
 #include "base/context_core.hpp"
 #include "memory/region_core.hpp"
 #include "nic/nic.hpp"
+#include "transport/message_sender.hpp"
 #include "transport/sender_core.hpp"
 
 namespace landfall::detail {
@@ -31,6 +32,14 @@ class SendGroupCore : public std::enable_shared_from_this<SendGroupCore> {
                 std::vector<SendMethod> methods, std::shared_ptr<RegionCore> region);
 
   Result<std::unique_ptr<SenderCore>> attach(Fd& fd, Decision& decision);
+  // send_connect.cpp
+  Result<std::unique_ptr<MessageSender>> connect(const Address& to,
+                                                 std::chrono::nanoseconds timeout,
+                                                 Decision& decision);
+  Result<Address> listen(const Address& at, Decision& decision);
+  Result<std::unique_ptr<MessageSender>> accept(std::chrono::nanoseconds timeout);
+  /// No Sender is open.
+  void close_domains() noexcept;
 
   const ContextCore& context() const noexcept { return *context_; }
   const Memory& memory() const noexcept { return region_->memory(); }
@@ -56,12 +65,24 @@ class SendGroupCore : public std::enable_shared_from_this<SendGroupCore> {
   /// Binds the Region to the interface, when that is first asked for.
   Result<void> bind(std::uint32_t interface_index, SendWay& way);
 
+  /// The first of the transports that can send, opened when it is first asked for.
+  Result<std::shared_ptr<SendDomain>> domain(Decision& decision);
+
+  struct Listening {
+    SendQueue queue;
+    landfall_listener* listener = nullptr;
+    ~Listening();
+  };
+
   const std::shared_ptr<ContextCore> context_;
   const SendGroupOptions options_;
   const std::vector<SendMethod> methods_;  // in order of preference
   std::shared_ptr<RegionCore> region_;
-  std::mutex mutex_;                           // guards bindings_
+  std::mutex mutex_;                           // guards what follows
   std::map<std::uint32_t, Binding> bindings_;  // by interface
+  std::shared_ptr<SendDomain> domain_;
+  Decision domain_decision_;
+  std::unique_ptr<Listening> listening_;
 };
 
 }  // namespace landfall::detail

@@ -23,7 +23,7 @@ Error gone(const char* op) {
 
 // ---- Sender
 
-Sender::Sender(std::unique_ptr<detail::SenderCore> core) noexcept : core_{std::move(core)} {}
+Sender::Sender(std::unique_ptr<detail::SenderImpl> core) noexcept : core_{std::move(core)} {}
 Sender::Sender(Sender&&) noexcept = default;
 Sender& Sender::operator=(Sender&&) noexcept = default;
 Sender::~Sender() = default;
@@ -66,6 +66,15 @@ Result<bool> Sender::arm() noexcept {
   constexpr const char* kOp = "Sender::arm";
   if (!core_) return gone(kOp);
   return guarded(kOp, [&] { return core_->arm(); });
+}
+
+Result<void> Sender::close(std::chrono::nanoseconds timeout) {
+  constexpr const char* kOp = "Sender::close";
+  if (!core_) return gone(kOp);
+  return guarded(kOp, [&]() -> Result<void> {
+    LANDFALL_CHECK(core_->finish());
+    return core_->wait_for_end(timeout);
+  });
 }
 
 Result<Fd> Sender::detach() {
@@ -121,10 +130,34 @@ Result<Sender> SendGroup::attach(Fd& fd, Decision* decision) {
   });
 }
 
+Result<Sender> SendGroup::connect(const Address& to, std::chrono::nanoseconds timeout,
+                                  Decision* decision) {
+  return guarded("SendGroup::connect", [&]() -> Result<Sender> {
+    Decision own;
+    LANDFALL_TRY(auto core, core_->connect(to, timeout, decision != nullptr ? *decision : own));
+    return Sender{std::move(core)};
+  });
+}
+
+Result<Address> SendGroup::listen(const Address& at, Decision* decision) {
+  return guarded("SendGroup::listen", [&]() -> Result<Address> {
+    Decision own;
+    return core_->listen(at, decision != nullptr ? *decision : own);
+  });
+}
+
+Result<Sender> SendGroup::accept(std::chrono::nanoseconds timeout) {
+  return guarded("SendGroup::accept", [&]() -> Result<Sender> {
+    LANDFALL_TRY(auto core, core_->accept(timeout));
+    return Sender{std::move(core)};
+  });
+}
+
 Result<Region> SendGroup::close() {
   if (const std::uint32_t open = core_->senders.load(std::memory_order_acquire); open != 0)
     return Error{Errc::busy, "SendGroup::close", ReasonCode::senders_open}.with(
         std::to_string(open) + " Senders are open");
+  core_->close_domains();
   std::shared_ptr<RegionCore> region = core_->take_region();
   core_.reset();
   return RegionCore::wrap(std::move(region));

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <string>
 
+#include <array>
 #include "landfall/base/limits.hpp"
 #include "transport/send_group_core.hpp"
 
@@ -147,6 +148,28 @@ Result<Fd> SenderCore::detach() {
         std::to_string(ranges_out()) + " ranges and inline pieces are out");
   events_.reset();
   return std::move(socket_);
+}
+
+Result<void> SenderCore::wait_for_end(std::chrono::nanoseconds timeout) {
+  constexpr const char* kOp = "Sender::close";
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  const auto left = [&] { return deadline - std::chrono::steady_clock::now(); };
+  std::array<Sent, 64> through;
+  while (ranges_out() != 0) {
+    LANDFALL_TRY(const std::size_t count, wait(through, std::max(left(), left().zero())));
+    if (count == 0 && left() <= left().zero()) return Error{Errc::timed_out, kOp};
+  }
+  std::array<std::byte, 512> dropped;
+  for (;;) {
+    const ssize_t got = ::recv(socket_.get(), dropped.data(), dropped.size(), MSG_DONTWAIT);
+    if (got == 0) return {};
+    if (got < 0 && errno != EAGAIN && errno != EINTR) return connection_failed("recv", errno);
+    if (got > 0 || errno == EINTR) continue;
+    const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left()).count();
+    if (ms <= 0) return Error{Errc::timed_out, kOp};
+    pollfd fd{socket_.get(), POLLIN, 0};
+    ::poll(&fd, 1, static_cast<int>(std::min<std::int64_t>(ms, 3'600'000)));
+  }
 }
 
 std::size_t SenderCore::collect(std::span<Sent> out) noexcept {

@@ -10,6 +10,7 @@
 #include "landfall/base/fd.hpp"
 #include "landfall/transport/sender.hpp"
 #include "transport/send_kernel.hpp"
+#include "transport/sender_impl.hpp"
 
 namespace landfall::detail {
 
@@ -28,29 +29,32 @@ struct SendWay {
 /// What is queued is a stream: pieces lie one behind another in it, and so do the calls by which
 /// they were handed to the kernel. A piece is through when all calls are that cover it, and all
 /// before.
-class SenderCore {
+class SenderCore final : public SenderImpl {
  public:
   /// `events`: an epoll descriptor that has edges of the socket. take() must follow.
   SenderCore(std::shared_ptr<SendGroupCore> group, const SendWay& way, Fd events,
              Decision decision);
-  ~SenderCore();
+  ~SenderCore() override;
   SenderCore(const SenderCore&) = delete;
   SenderCore& operator=(const SenderCore&) = delete;
 
   void take(Fd& socket) noexcept { socket_ = std::move(socket); }
-  Result<void> send(std::uint64_t offset, std::uint64_t length, std::uint64_t tag);
-  Result<void> send_inline(std::span<const std::byte> bytes);
-  Result<void> finish();
-  Result<std::size_t> poll(std::span<Sent> out);
-  Result<std::size_t> wait(std::span<Sent> out, std::chrono::nanoseconds timeout);
-  Result<bool> arm();
-  Result<Fd> detach();
+  Result<void> send(std::uint64_t offset, std::uint64_t length, std::uint64_t tag) override;
+  Result<void> send_inline(std::span<const std::byte> bytes) override;
+  Result<void> finish() override;
+  Result<std::size_t> poll(std::span<Sent> out) override;
+  Result<std::size_t> wait(std::span<Sent> out, std::chrono::nanoseconds timeout) override;
+  Result<bool> arm() override;
+  Result<Fd> detach() override;
+  Result<void> wait_for_end(std::chrono::nanoseconds timeout) override;
 
-  int wait_fd() const noexcept { return events_.get(); }
-  std::uint32_t ranges_out() const noexcept { return static_cast<std::uint32_t>(next_ - through_); }
-  std::uint64_t sent_bytes() const noexcept { return handed_; }
-  const Verdict& verdict() const noexcept { return verdict_; }
-  const Decision& decision() const noexcept { return decision_; }
+  int wait_fd() const noexcept override { return events_.get(); }
+  std::uint32_t ranges_out() const noexcept override {
+    return static_cast<std::uint32_t>(next_ - through_);
+  }
+  std::uint64_t sent_bytes() const noexcept override { return handed_; }
+  const Verdict& verdict() const noexcept override { return verdict_; }
+  const Decision& decision() const noexcept override { return decision_; }
 
  private:
   struct Piece {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* landfall backend ABI 0: memory sources and transports behind one C descriptor.
+/* landfall backend ABI 1: memory sources and transports behind one C descriptor.
  *
  * Rules: every table and struct begins with struct_size, filled by whoever owns the memory; fields
  * are only ever appended; nobody reads past struct_size; reserved fields are zero. Calls answer
@@ -7,7 +7,7 @@
  * allocated across the line: who opens closes, texts live in the caller's structs. No C++ type,
  * exception, FILE or errno crosses. The data path is poll and give_back: one call each per batch.
  *
- * Major 0 is free to change; it is frozen as 1 when the RDMA transports stand on it. */
+ * Major 1 is frozen: a backend that was built against it keeps loading. */
 #ifndef LANDFALL_ABI_BACKEND_H
 #define LANDFALL_ABI_BACKEND_H
 #include <stddef.h>
@@ -18,8 +18,8 @@
 extern "C" {
 #endif
 
-#define LANDFALL_ABI_MAJOR 0u
-#define LANDFALL_ABI_MINOR 3u
+#define LANDFALL_ABI_MAJOR 1u
+#define LANDFALL_ABI_MINOR 0u
 
 /* Does this table reach as far as `op`, and is the op there? The only way to look at an op. */
 #define LANDFALL_HAS(table, type, op) \
@@ -152,8 +152,9 @@ enum { /* landfall_needs.flags: what the core must bring, and what the transport
        LANDFALL_NEED_GRANT =
            256, /* the core binds the region to the interface's queues and passes a grant */
        LANDFALL_NEED_QUEUES =
-           512 /* the core chooses receive queues of the interface and steers flows
-                  to them, and the transport binds them: a grant without id */
+           512,                 /* the core chooses receive queues of the interface and steers flows
+                                   to them, and the transport binds them: a grant without id */
+       LANDFALL_CAN_SEND = 1024 /* queues may be opened for sending: send and finish are there */
 };
 typedef struct landfall_needs {
   uint32_t struct_size, flags;
@@ -200,6 +201,9 @@ typedef struct landfall_queue_spec {
   uint32_t ring_slots;          /* 0: the transport's choice */
   uint32_t extents_max;         /* never more extents out than this */
   uint32_t flows_max;
+  uint32_t sends; /* 1: for sending from the slice and the spill, CAN_SEND: its flows receive
+                     nothing, and extents_max ranges may be under way */
+  uint32_t reserved;
 } landfall_queue_spec;
 
 enum { /* landfall_record.kind */
@@ -216,7 +220,12 @@ enum { /* landfall_record.kind */
        LANDFALL_STARVED = 9, /* flow NULL: bytes wait, and no memory is left to place them in; told
                                 once. Optional, for transports that can be dry before all of their
                                 slice is charged: the application then hears of pressure */
-       LANDFALL_FED = 10     /* ... after STARVED: there is memory again */
+       LANDFALL_FED = 10,    /* ... after STARVED: there is memory again */
+       LANDFALL_SENT = 11    /* of a queue that sends: a range of send() is through and may be
+                                overwritten (token, length; length 0: the end of the stream, after
+                                finish()). There OPENED, FAILED and CLOSED mean what
+                                they mean elsewhere, and END_OF_STREAM that the receiver has ended
+                                the connection in order */
 };
 enum { LANDFALL_RECORD_MESSAGE_END = 1 }; /* landfall_record.flags */
 
@@ -242,6 +251,17 @@ typedef struct landfall_return { /* one extent going back */
   uint32_t length;
   uint16_t memory, reserved;
 } landfall_return;
+
+enum { LANDFALL_SEND_MESSAGE_END = 1 }; /* landfall_send.flags */
+
+typedef struct landfall_send { /* one range to send */
+  uint64_t offset;             /* in that memory */
+  uint64_t length;             /* > 0 */
+  uint64_t token;              /* comes back in SENT */
+  uint16_t memory;             /* 0 region, 1 spill */
+  uint16_t reserved;
+  uint32_t flags;
+} landfall_send;
 
 typedef struct landfall_flow_spec {
   uint32_t struct_size;
@@ -326,18 +346,27 @@ typedef struct landfall_transport_ops {
                            const landfall_flow_spec*, landfall_flow** ret_flow,
                            landfall_why* reterr_why); /* OPENED or FAILED follows */
   landfall_errc (*flow_start)(landfall_queue*, landfall_flow*, const landfall_flow_spec*);
+
+  /* Optional, both or none: queues that were opened for sending (CAN_SEND). Ranges go in the order
+   * of the calls; the memory must not change until their SENT. limit_reached: extents_max are under
+   * way. */
+  landfall_errc (*send)(landfall_queue*, landfall_flow*, const landfall_send*,
+                        landfall_why* reterr_why);
+  landfall_errc (*finish)(landfall_queue*, landfall_flow*); /* the end of the stream, after them */
 } landfall_transport_ops;
 
 /* ---- the descriptor
  * ---------------------------------------------------------------------------------------------- */
 
 enum { LANDFALL_KIND_MEMORY = 1, LANDFALL_KIND_TRANSPORT = 2 };
+/* Transports whose senders must speak more than TCP. */
+enum { LANDFALL_RANK_NAMED = 1000 };
 typedef struct landfall_backend {
   uint32_t struct_size;
   uint16_t abi_major, abi_minor;
   uint32_t kind;    /* LANDFALL_KIND_* */
   uint32_t rank;    /* transports: the lower is tried first where the application names none (devmem
-                       10, tcp 90) */
+                       10, tcp 90). From LANDFALL_RANK_NAMED on: only where it names them */
   const char* name; /* [a-z0-9-]{1,31} */
   const char* version;
   const char* summary; /* one line for `landfall info` */

@@ -19,6 +19,9 @@ class ContextCore;
 struct ContextOptions {
   /// Register the backends that are built into the library (the written list).
   bool builtin_backends = true;
+  /// Beside them, load those that are installed with the library: landfall/backends-1/*.so in its
+  /// folder. One that cannot be loaded is an event.
+  bool installed_backends = true;
   /// Where events go (a plug-in refused, a path given up). Any thread, never per completion. Empty:
   /// nowhere.
   std::function<void(const Reason&)> on_event{};

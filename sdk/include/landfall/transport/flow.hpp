@@ -12,6 +12,8 @@
 
 namespace landfall {
 
+struct Decision;
+
 /// A host name or numeric address, IPv4 or IPv6, and a port. "" and "::" as host: all addresses,
 /// both families.
 struct Address {
@@ -52,6 +54,8 @@ class LANDFALL_API Flow {
   /// Memory that its Buffers hold back now.
   std::uint64_t held_bytes() const noexcept;
   std::uint32_t buffers_out() const noexcept;
+  /// Which transport carries it, and why not another: its Receiver's.
+  const Decision& decision() const noexcept;
   Result<Address> peer() const;
   Result<Address> local() const;
 

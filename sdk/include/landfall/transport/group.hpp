@@ -36,8 +36,10 @@ struct GroupOptions {
   std::uint32_t rx_page_bytes = 0;
   std::vector<std::string>
       transports{};  // in order of preference; empty: every registered one, best first
-  /// Transports that are to serve senders of their own beside the chosen one. None can yet: the
-  /// Decision says so of each, LF1205 or LF1254. Nor is one chosen that only stands here.
+  /// Transports with connections of their own ("verbs", "ofi") that are to serve senders beside the
+  /// chosen one: each has one Receiver more, behind those of `queues`, with a slice of the Region
+  /// of the same size, and listens where the chosen one does. The Decision says of each that it
+  /// does (LF1255), or why not (LF1254 and others). None is chosen that only stands here.
   std::vector<std::string> also{};
   std::vector<std::string>
       options{};  // "tcp.engine=recv": transport.key=value, checked by the transport
@@ -96,7 +98,7 @@ class LANDFALL_API Group {
   Group& operator=(Group&&) noexcept;
   ~Group();
 
-  std::size_t size() const noexcept;
+  std::size_t size() const noexcept;  // Receivers
   Receiver& operator[](std::size_t index) noexcept;
   const Memory& memory() const noexcept;  // the Region's
   const Decision& decision() const noexcept;

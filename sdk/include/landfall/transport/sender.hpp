@@ -11,11 +11,12 @@
 #include "landfall/base/context.hpp"
 #include "landfall/memory/region.hpp"
 #include "landfall/transport/decision.hpp"
+#include "landfall/transport/flow.hpp"
 
 namespace landfall {
 
 namespace detail {
-class SenderCore;
+class SenderImpl;
 class SendGroupCore;
 }  // namespace detail
 
@@ -49,7 +50,9 @@ class LANDFALL_API Sender {
   /// Queues bytes of the caller's, which are copied: for headers. No `Sent` follows, and the
   /// verdict leaves them out. At most kSendInlineBytesMax wait at a time. Errors: as send().
   Result<void> send_inline(std::span<const std::byte> bytes);
-  /// Ends the stream when all that is queued has been sent. Errors: those of poll().
+  /// Ends the stream when all that is queued has been sent. Over a transport's own connection that
+  /// goes on in poll(), and ranges_out() counts the end, until the receiver's device has it.
+  /// Errors: those of poll().
   Result<void> finish();
 
   /// Hands on what is queued, fills `out` from the front with ranges that are through, in the order
@@ -69,7 +72,13 @@ class LANDFALL_API Sender {
   /// Before sleeping on wait_fd(): true - sleep now; false - there is work, poll first.
   Result<bool> arm() noexcept;
 
-  /// The socket back, with SO_ZEROCOPY as it is. Errors: busy - LF1351, poll first.
+  /// finish(), and waits until every range is through and the receiver has ended the connection, so
+  /// that it has read everything; what it says meanwhile is dropped. Ranges that were not polled
+  /// for get no `Sent`. Errors: timed_out; flow_reset - LF1312, it ended before; those of poll().
+  Result<void> close(std::chrono::nanoseconds timeout);
+
+  /// The socket back, with SO_ZEROCOPY as it is. Errors: busy - LF1351, poll first; not_supported -
+  /// LF1207, there is no socket.
   Result<Fd> detach();
 
   /// Ranges and inline pieces that are not through.
@@ -79,13 +88,13 @@ class LANDFALL_API Sender {
   /// Over the ranges' bytes that are through. Kernels give one mark for several calls, so that
   /// copied bytes behind direct ones may be taken for direct.
   Verdict verdict() const noexcept;
-  /// How it sends, and why not otherwise: devmem, zerocopy, copy.
+  /// How it sends, and why not otherwise: devmem, zerocopy, copy; or which transport.
   const Decision& decision() const noexcept;
 
  private:
   friend class SendGroup;
-  explicit Sender(std::unique_ptr<detail::SenderCore> core) noexcept;
-  std::unique_ptr<detail::SenderCore> core_;
+  explicit Sender(std::unique_ptr<detail::SenderImpl> core) noexcept;
+  std::unique_ptr<detail::SenderImpl> core_;
 };
 
 struct SendGroupOptions {
@@ -98,6 +107,10 @@ struct SendGroupOptions {
   /// is not asked for, and `copy` may be used, a connection whose bytes the kernel copies anyway
   /// changes to it (they are `copied`, LF1350).
   CopyContract contract{};
+  /// For connect(): transports that make their own connections ("verbs", "ofi"), in order of
+  /// preference, and their options, as in GroupOptions.
+  std::vector<std::string> transports{};
+  std::vector<std::string> options{};
   /// Per Sender, ranges and inline pieces that are not through; at most kSendRangesMax.
   std::uint32_t ranges_max = 1024;
 };
@@ -126,6 +139,19 @@ class LANDFALL_API SendGroup {
   /// Errors: not_supported - no method works: `decision`, if given, says for each one why;
   /// invalid_argument - LF1302, LF1303; flow_reset - LF1312; limit_reached - LF1005; io.
   Result<Sender> attach(Fd& fd, Decision* decision = nullptr);
+
+  /// A Sender over a connection that a transport of `options.transports` makes, the first that can:
+  /// to a Receiver that listens by the same one. Ranges are sent from where they lie, and are
+  /// through when the receiver's device has them. Blocks until the connection stands. Errors:
+  /// not_supported - no transport can: `decision`, if given, says for each one why; flow_reset -
+  /// LF1313, LF1331, the peer refused; timed_out; not_found - LF1314.
+  Result<Sender> connect(const Address& to, std::chrono::nanoseconds timeout,
+                         Decision* decision = nullptr);
+  /// ... or over one that a Receiver makes to here (Receiver::connect): listen() once, accept() for
+  /// each. Port 0: one that is free. Errors: as connect(); address_in_use - LF1315; accept:
+  /// timed_out; invalid_argument - listen() first.
+  Result<Address> listen(const Address& at, Decision* decision = nullptr);
+  Result<Sender> accept(std::chrono::nanoseconds timeout);
 
   /// The Region back. Errors: busy - LF1354, Senders are open.
   Result<Region> close();
