@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "verbs/device.hpp"
+
+#include <fcntl.h>
+#include <net/if.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+#include "verbs/fabric.hpp"
+
+namespace landfall::verbs {
+
+using namespace landfall::authoring;
+
+// ---- the adapter
+
+std::shared_ptr<Adapter> Adapter::of(const Library& library, ibv_context* context) {
+  static auto& mutex = *new std::mutex;
+  static auto& known = *new std::map<ibv_context*, std::weak_ptr<Adapter>>;
+  const std::lock_guard lock{mutex};
+  std::weak_ptr<Adapter>& slot = known[context];
+  std::shared_ptr<Adapter> adapter = slot.lock();
+  if (adapter == nullptr) {
+    adapter = std::make_shared<Adapter>(library, context);
+    slot = adapter;
+  }
+  return adapter;
+}
+
+void Adapter::add(Concerned& who) {
+  const std::lock_guard lock{mutex_};
+  concerned_.push_back(&who);
+}
+
+void Adapter::remove(Concerned& who) noexcept {
+  const std::lock_guard lock{mutex_};
+  std::erase(concerned_, &who);
+}
+
+void Adapter::take_events() noexcept {
+  const std::lock_guard lock{mutex_};
+  ibv_async_event event{};
+  // The descriptor does not block: whoever is second finds nothing.
+  while (library_.ibv_get_async_event(context_, &event) == 0) {
+    for (Concerned* who : concerned_) {
+      if (event.event_type == IBV_EVENT_DEVICE_FATAL)
+        who->on_lost(ENODEV);
+      else if (event.event_type == IBV_EVENT_CQ_ERR && event.element.cq == who->queue())
+        who->on_lost(EOVERFLOW);
+    }
+    library_.ibv_ack_async_event(&event);
+  }
+}
+
+// ---- which one
+
+namespace {
+
+/// Is a port of it on the network interface of this name, "": on any that this network namespace
+/// has? Devices may be seen from every namespace; connections are made by addresses of this one.
+bool is_on_interface(const std::string& device, const std::string& interface) {
+  const std::filesystem::path ports = "/sys/class/infiniband/" + device + "/ports";
+  std::error_code error;
+  for (const auto& port : std::filesystem::directory_iterator{ports, error})
+    for (const auto& entry :
+         std::filesystem::directory_iterator{port.path() / "gid_attrs/ndevs", error}) {
+      std::ifstream file{entry.path()};
+      std::string name;
+      if (!(file >> name)) continue;
+      if (interface.empty() ? ::if_nametoindex(name.c_str()) != 0 : name == interface) return true;
+    }
+  return false;
+}
+
+bool has_active_port(ibv_context* context, const ibv_device_attr& attributes) {
+  for (int port = 1; port <= attributes.phys_port_cnt; ++port) {
+    ibv_port_attr state{};
+    // The inline form asks the device's own table, without a symbol of the library's.
+    const verbs_context* table = verbs_get_ctx_op(context, query_port);
+    if (table != nullptr &&
+        table->query_port(context, static_cast<std::uint8_t>(port), &state, sizeof state) == 0 &&
+        state.state == IBV_PORT_ACTIVE)
+      return true;
+  }
+  return false;
+}
+
+void set_nonblocking(int fd) noexcept {
+  const int flags = ::fcntl(fd, F_GETFL);
+  ::fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+}  // namespace
+
+landfall_errc find_device(const landfall_domain_spec& spec, const std::string& name,
+                          std::shared_ptr<Adapter>* ret_adapter, landfall_why* why) {
+  const Library* library = Library::open(why);
+  if (library == nullptr) return LANDFALL_ERRC_not_supported;
+  const auto none = [&](const char* what, const char* which) {
+    return refuse(why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_no_rdma_device,
+                  LANDFALL_ORIGIN_VERBS, 0, "there is no RDMA device%s%s", what, which);
+  };
+  std::array<char, IF_NAMESIZE> interface {};
+  if (spec.interface_index != 0) ::if_indextoname(spec.interface_index, interface.data());
+  if (const int injected = fault(spec.host, "rdma_get_devices"))
+    return refuse_call(why, "rdma_get_devices", injected);
+  int count = 0;
+  ibv_context** const devices = library->rdma_get_devices(&count);
+  if (devices == nullptr) return none("", "");
+  ibv_context* found = nullptr;
+  bool active = false;
+  for (int i = 0; i < count && !active; ++i) {
+    const std::string is = library->ibv_get_device_name(devices[i]->device);
+    if (!name.empty() && is != name) continue;
+    if (name.empty() && !is_on_interface(is, interface.data())) continue;
+    ibv_device_attr attributes{};
+    if (library->ibv_query_device(devices[i], &attributes) != 0) continue;
+    found = devices[i];
+    active = has_active_port(found, attributes);
+  }
+  library->rdma_free_devices(devices);
+  if (found == nullptr) {
+    if (!name.empty()) return none(" called ", name.c_str());
+    return interface[0] != '\0' ? none(" on the interface ", interface.data()) : none("", "");
+  }
+  if (!active)
+    return refuse(why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_rdma_port_down,
+                  LANDFALL_ORIGIN_VERBS, 0, "no port of %s is active",
+                  library->ibv_get_device_name(found->device));
+  set_nonblocking(found->async_fd);
+  *ret_adapter = Adapter::of(*library, found);
+  return LANDFALL_ERRC_ok;
+}
+
+// ---- the device with the region
+
+VerbsDevice::~VerbsDevice() {
+  unregister(region_);
+  if (pd_ != nullptr) library().ibv_dealloc_pd(pd_);
+}
+
+landfall_errc VerbsDevice::open(const landfall_domain_spec& spec, landfall_why* why) {
+  if (const int number = library().ibv_query_device(context(), &attributes_))
+    return refuse_call(why, "ibv_query_device", number);
+  if (const int number = attempt(host_, "ibv_alloc_pd", [&] {
+        pd_ = library().ibv_alloc_pd(context());
+        return pd_ == nullptr ? -1 : 0;
+      }))
+    return refuse_call(why, "ibv_alloc_pd", number);
+  return register_region(spec, why);
+}
+
+landfall_errc VerbsDevice::register_region(const landfall_domain_spec& spec, landfall_why* why) {
+  const landfall_memory& memory = *spec.region;
+  if (spec.dmabuf_fd >= 0) {
+    region_.base = reinterpret_cast<std::uint64_t>(memory.host);
+    const int number = attempt(host_, "ibv_reg_dmabuf_mr", [&] {
+      region_.mr =
+          library().ibv_reg_dmabuf_mr(pd_, spec.dmabuf_offset, memory.size_bytes, region_.base,
+                                      spec.dmabuf_fd, IBV_ACCESS_LOCAL_WRITE);
+      return region_.mr == nullptr ? -1 : 0;
+    });
+    if (number == 0) return LANDFALL_ERRC_ok;
+    landfall_why reason{};
+    reason.struct_size = sizeof reason;
+    const landfall_errc code =
+        refuse(&reason, errc_of(number), LANDFALL_REASON_dmabuf_not_registrable,
+               LANDFALL_ORIGIN_VERBS, number, "ibv_reg_dmabuf_mr failed: errno %d", number);
+    if (memory.host == nullptr) {
+      if (why != nullptr) *why = reason;
+      return code;
+    }
+    if (host_ != nullptr && host_->event != nullptr) host_->event(host_->ctx, &reason);
+  }
+  return register_host(memory.host, memory.size_bytes, &region_, why);
+}
+
+landfall_errc VerbsDevice::register_host(void* address, std::uint64_t size_bytes,
+                                         Registered* ret_memory, landfall_why* why) const {
+  ibv_mr* mr = nullptr;
+  const int number = attempt(host_, "ibv_reg_mr", [&] {
+    mr = (library().ibv_reg_mr)(pd_, address, size_bytes, IBV_ACCESS_LOCAL_WRITE);
+    return mr == nullptr ? -1 : 0;
+  });
+  if (number != 0) {
+    // The kernel counts pinned pages against the limit (ib_umem_get,
+    // drivers/infiniband/core/umem.c).
+    const std::uint32_t reason =
+        number == ENOMEM ? LANDFALL_REASON_memlock_limit : LANDFALL_REASON_memory_not_registrable;
+    return refuse(why, errc_of(number), reason, LANDFALL_ORIGIN_VERBS, number,
+                  "ibv_reg_mr of %llu bytes failed: errno %d",
+                  static_cast<unsigned long long>(size_bytes), number);
+  }
+  *ret_memory = {mr, reinterpret_cast<std::uint64_t>(address)};
+  return LANDFALL_ERRC_ok;
+}
+
+void VerbsDevice::unregister(const Registered& memory) const noexcept {
+  if (memory.mr != nullptr) library().ibv_dereg_mr(memory.mr);
+}
+
+std::uint32_t VerbsDevice::slots_max() const noexcept {
+  // A completion for each slot, and for what is said to half as many senders, five at a time.
+  const int most = std::min(attributes_.max_srq_wr, attributes_.max_cqe / 4);
+  return most <= 0 ? 0 : static_cast<std::uint32_t>(most);
+}
+
+landfall_errc VerbsDevice::make(const messages::FabricSpec& spec,
+                                std::unique_ptr<messages::Fabric>* ret_fabric, landfall_why* why) {
+  auto fabric = std::make_unique<VerbsFabric>(*this, spec);
+  const landfall_errc code = fabric->open(why);
+  if (code == LANDFALL_ERRC_ok) *ret_fabric = std::move(fabric);
+  return code;
+}
+
+}  // namespace landfall::verbs

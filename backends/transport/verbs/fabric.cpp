@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is posted and what completes. control.cpp has what rdma_cm says.
+#include "verbs/fabric.hpp"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace landfall::verbs {
+
+using namespace landfall::authoring;
+using messages::Event;
+
+namespace {
+
+// What a completion is of: its queue pair's number and this are all that an error leaves.
+constexpr std::uint64_t kSend = 1ull << 62;   // with the cookie
+constexpr std::uint64_t kEmpty = 1ull << 61;  // a receive without memory; else its slot
+
+constexpr std::uint32_t kLooksEvery = 64;  // polls, at what comes beside completions
+
+/// What a failed completion says of the connection.
+int number_of(ibv_wc_status status) noexcept {
+  switch (status) {
+    case IBV_WC_SUCCESS:
+      return 0;
+    case IBV_WC_RETRY_EXC_ERR:
+    case IBV_WC_RNR_RETRY_EXC_ERR:
+    case IBV_WC_RESP_TIMEOUT_ERR:
+      return ETIMEDOUT;
+    case IBV_WC_WR_FLUSH_ERR:
+      return ECONNRESET;
+    case IBV_WC_LOC_LEN_ERR:
+    case IBV_WC_REM_INV_REQ_ERR:
+    case IBV_WC_REM_OP_ERR:
+      return EPROTO;
+    case IBV_WC_FATAL_ERR:
+      return ENODEV;
+    default:
+      return EIO;
+  }
+}
+
+}  // namespace
+
+VerbsFabric::~VerbsFabric() {
+  device_.adapter().remove(*this);
+  if (srq_ != nullptr) library_.ibv_destroy_srq(srq_);
+  if (cq_ != nullptr) library_.ibv_destroy_cq(cq_);
+  if (channel_ != nullptr) library_.ibv_destroy_comp_channel(channel_);
+  if (control_ != nullptr) library_.rdma_destroy_event_channel(control_);
+  device_.unregister(spill_);
+  for (const int fd : {epoll_, wake_})
+    if (fd >= 0) ::close(fd);
+}
+
+// ---- open
+
+landfall_errc VerbsFabric::open(landfall_why* why) {
+  if (const landfall_memory* spill = spec_.queue.spill; spill != nullptr) {
+    if (const auto code = device_.register_host(spill->host, spill->size_bytes, &spill_, why))
+      return code;
+  }
+  if (const auto code = make_queues(why)) return code;
+  if (const auto code = make_epoll(why)) return code;
+  device_.adapter().add(*this);
+  return LANDFALL_ERRC_ok;
+}
+
+landfall_errc VerbsFabric::make_queues(landfall_why* why) {
+  const landfall_host* host = device_.host();
+  if (const int number = attempt(host, "rdma_create_event_channel", [&] {
+        control_ = library_.rdma_create_event_channel();
+        return control_ == nullptr ? -1 : 0;
+      }))
+    return refuse_call(why, "rdma_create_event_channel", number);
+  if (const int number = attempt(host, "ibv_create_comp_channel", [&] {
+        channel_ = library_.ibv_create_comp_channel(device_.context());
+        return channel_ == nullptr ? -1 : 0;
+      }))
+    return refuse_call(why, "ibv_create_comp_channel", number);
+  // It can never overrun: a place for whatever may be posted.
+  const std::uint64_t places =
+      spec_.slots + std::uint64_t{spec_.links} * (spec_.sends_per_link + spec_.receives_per_link);
+  if (places > static_cast<std::uint64_t>(device_.attributes().max_cqe))
+    return authoring::refuse(why, LANDFALL_ERRC_limit_reached, LANDFALL_REASON_fabric_call_failed,
+                             LANDFALL_ORIGIN_VERBS, 0,
+                             "the device's completion queues have %d places, and %llu are wanted",
+                             device_.attributes().max_cqe, static_cast<unsigned long long>(places));
+  if (const int number = attempt(host, "ibv_create_cq", [&] {
+        cq_ = library_.ibv_create_cq(device_.context(), static_cast<int>(places), nullptr, channel_,
+                                     0);
+        return cq_ == nullptr ? -1 : 0;
+      }))
+    return refuse_call(why, "ibv_create_cq", number);
+  if (spec_.slots == 0) return LANDFALL_ERRC_ok;
+  posts_.resize(spec_.slots);
+  ibv_srq_init_attr wanted{};
+  wanted.attr.max_wr = spec_.slots;
+  wanted.attr.max_sge = 1;
+  if (const int number = attempt(host, "ibv_create_srq", [&] {
+        srq_ = library_.ibv_create_srq(device_.pd(), &wanted);
+        return srq_ == nullptr ? -1 : 0;
+      }))
+    return refuse_call(why, "ibv_create_srq", number);
+  return LANDFALL_ERRC_ok;
+}
+
+landfall_errc VerbsFabric::make_epoll(landfall_why* why) {
+  epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
+  wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (epoll_ < 0 || wake_ < 0)
+    return refuse_os(why, "epoll_create1", LANDFALL_REASON_event_fd_failed, errno);
+  for (const int fd : {control_->fd, channel_->fd, device_.adapter().events_fd(), wake_}) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.fd = fd;
+    if (::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK) != 0 ||
+        ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0)
+      return refuse_os(why, "epoll_ctl", LANDFALL_REASON_event_fd_failed, errno);
+  }
+  return LANDFALL_ERRC_ok;
+}
+
+// ---- what is posted
+
+std::uint64_t VerbsFabric::address_of(std::uint16_t memory) const noexcept {
+  return memory == 0 ? device_.region().base : spill_.base;
+}
+
+int VerbsFabric::post(messages::Link&, std::span<const std::uint32_t> slots) noexcept {
+  if (const int injected = fault(device_.host(), "ibv_post_srq_recv")) return injected;
+  return post_slots(slots);
+}
+
+int VerbsFabric::post_slots(std::span<const std::uint32_t> slots) noexcept {
+  std::array<ibv_sge, kBatch> pieces;
+  std::array<ibv_recv_wr, kBatch> requests;
+  while (!slots.empty()) {
+    const std::size_t count = std::min(slots.size(), kBatch);
+    for (std::size_t i = 0; i < count; ++i) {
+      pieces[i] = {.addr = address_of(0) + spec_.queue.slice_offset +
+                           std::uint64_t{slots[i]} * spec_.slot_bytes,
+                   .length = spec_.slot_bytes,
+                   .lkey = device_.region().mr->lkey};
+      posts_[slots[i]] = ++post_count_;
+      requests[i] = {.wr_id = slots[i],
+                     .next = i + 1 < count ? &requests[i + 1] : nullptr,
+                     .sg_list = &pieces[i],
+                     .num_sge = 1};
+    }
+    ibv_recv_wr* bad = nullptr;
+    if (const int number = ibv_post_srq_recv(srq_, requests.data(), &bad)) {
+      on_lost(number);  // how many of them it took is not worth knowing
+      return number;
+    }
+    slots = slots.subspan(count);
+  }
+  return 0;
+}
+
+int VerbsFabric::post_empty(messages::Link& any, std::uint32_t count) noexcept {
+  auto& link = static_cast<VerbsLink&>(any);
+  if (const int injected = fault(device_.host(), "ibv_post_recv")) return injected;
+  for (; count != 0; --count) {
+    ibv_recv_wr request{};
+    request.wr_id = kEmpty;
+    ibv_recv_wr* bad = nullptr;
+    if (const int number = ibv_post_recv(link.id->qp, &request, &bad)) return number;
+  }
+  return 0;
+}
+
+int VerbsFabric::send(messages::Link& any, const messages::Outgoing& what) noexcept {
+  auto& link = static_cast<VerbsLink&>(any);
+  if (link.state != VerbsLink::State::open) return ENOTCONN;
+  if (const int injected = fault(device_.host(), "ibv_post_send")) return injected;
+  ibv_sge piece{.addr = address_of(what.memory) + what.offset,
+                .length = what.length,
+                .lkey = (what.memory == 0 ? device_.region() : spill_).mr->lkey};
+  ibv_send_wr request{};
+  request.wr_id = kSend | what.cookie;
+  request.opcode = IBV_WR_SEND_WITH_IMM;
+  request.send_flags = IBV_SEND_SIGNALED;
+  request.imm_data = htonl(what.immediate);
+  request.sg_list = &piece;
+  request.num_sge = what.length == 0 ? 0 : 1;
+  ibv_send_wr* bad = nullptr;
+  if (const int number = ibv_post_send(link.id->qp, &request, &bad)) return number;
+  ++link.sends;
+  return 0;
+}
+
+// ---- what completes
+
+std::uint32_t VerbsFabric::take_told(std::span<Event> out) noexcept {
+  std::uint32_t count = 0;
+  for (; count < out.size() && !told_.empty(); ++count) {
+    out[count] = told_.front();
+    told_.pop_front();
+  }
+  return count;
+}
+
+std::uint32_t VerbsFabric::poll(std::span<Event> out) noexcept {
+  std::uint32_t count = take_told(out);
+  count += take_completions(out.subspan(count));
+  // Full: there may be more, and they go first; but not for ever.
+  if (count == out.size() && ++polls_ % kLooksEvery != 0) return count;
+  if (count < out.size() && ending_.empty()) take_control();
+  if (!ending_.empty()) {
+    // These were told before this look, which finds what came before them.
+    const std::vector<Event> ending = std::exchange(ending_, {});
+    const std::uint32_t before = count;
+    count += take_completions(out.subspan(count));
+    if (count == out.size() && count != before) {
+      ending_.insert(ending_.begin(), ending.begin(), ending.end());
+      return count;
+    }
+    for (const Event& event : ending) tell(event);
+  }
+  if (!suspicions_.empty()) find_lost();
+  if (const int number = lost_.load(std::memory_order_acquire); number != 0 && !lost_told_) {
+    lost_told_ = true;
+    tell({.kind = Event::Kind::lost, .number = number});
+  }
+  return count + take_told(out.subspan(count));
+}
+
+std::uint32_t VerbsFabric::take_completions(std::span<Event> out) noexcept {
+  std::uint32_t count = 0;
+  while (count < out.size()) {
+    std::uint32_t got = std::exchange(peeked_, 0);
+    if (got == 0) {
+      if (const int injected = fault(device_.host(), "ibv_poll_cq")) {
+        on_lost(injected);
+        return count;
+      }
+      const int most = static_cast<int>(std::min(out.size() - count, kBatch));
+      const int answer = ibv_poll_cq(cq_, most, completions_.data());
+      if (answer < 0) on_lost(EIO);
+      if (answer <= 0) return count;
+      got = static_cast<std::uint32_t>(answer);
+    }
+    for (std::uint32_t i = 0; i < got; ++i)
+      if (translate(completions_[i], &out[count])) ++count;
+  }
+  return count;
+}
+
+bool VerbsFabric::translate(const ibv_wc& completion, Event* ret_event) noexcept {
+  const auto found = links_.find(completion.qp_num);
+  VerbsLink* const link = found == links_.end() ? nullptr : found->second;
+  const bool worked = completion.status == IBV_WC_SUCCESS;
+  if ((completion.wr_id & kSend) != 0) {
+    if (link == nullptr) return false;
+    --link->sends;
+    if (link->state == VerbsLink::State::ending && link->sends == 0) tell_end(*link);
+    *ret_event = {.kind = Event::Kind::sent,
+                  .number = number_of(completion.status),
+                  .link = link,
+                  .cookie = completion.wr_id & ~kSend};
+    return true;
+  }
+  const bool has_slot = (completion.wr_id & kEmpty) == 0;
+  const auto slot = static_cast<std::uint32_t>(completion.wr_id);
+  if (has_slot) {
+    last_completed_ = std::max(last_completed_, posts_[slot]);
+    if (link != nullptr) link->last_post = posts_[slot];
+    posts_[slot] = 0;
+  }
+  if (!worked || link == nullptr || (completion.wc_flags & IBV_WC_WITH_IMM) == 0) {
+    // Nobody's, or nothing: its slot is there for another one.
+    if (has_slot) post_slots({&slot, 1});
+    if (link == nullptr || completion.status == IBV_WC_WR_FLUSH_ERR) return false;
+    ended(*link, worked ? EPROTO : number_of(completion.status));
+    return false;
+  }
+  *ret_event = {.kind = Event::Kind::message,
+                .slot = has_slot ? slot : messages::kNoSlot,
+                .length = completion.byte_len,
+                .immediate = ntohl(completion.imm_data),
+                .link = link};
+  return true;
+}
+
+void VerbsFabric::suspect(VerbsLink& ended) {
+  Suspicion suspicion;
+  // Taken by now are those that have completed, one of each queue pair, and those that were lost.
+  suspicion.until = std::min(post_count_, last_completed_ + links_.size() + suspicions_.size() + 1);
+  for (const auto& [number, link] : links_) suspicion.others.push_back(link);
+  for (Suspicion& earlier : suspicions_) std::erase(earlier.others, &ended);
+  suspicions_.push_back(std::move(suspicion));
+}
+
+void VerbsFabric::find_lost() noexcept {
+  const auto is_clear = [this](const Suspicion& suspicion) {
+    return last_completed_ > suspicion.until &&
+           std::ranges::all_of(suspicion.others, [&](const VerbsLink* link) {
+             return link->last_post > suspicion.until;
+           });
+  };
+  while (!suspicions_.empty() && is_clear(suspicions_.front())) {
+    const std::uint64_t until = suspicions_.front().until;
+    suspicions_.erase(suspicions_.begin());
+    for (std::uint32_t slot = 0; slot < posts_.size(); ++slot)
+      if (posts_[slot] != 0 && posts_[slot] <= until) post_slots({&slot, 1});
+  }
+}
+
+bool VerbsFabric::arm() noexcept {
+  if (peeked_ != 0 || !told_.empty() || !ending_.empty() ||
+      lost_.load(std::memory_order_acquire) != 0)
+    return lost_told_ && told_.empty();
+  ibv_cq* cq = nullptr;
+  void* context = nullptr;
+  while (library_.ibv_get_cq_event(channel_, &cq, &context) == 0) library_.ibv_ack_cq_events(cq, 1);
+  if (ibv_req_notify_cq(cq_, 0) != 0) return false;
+  // One may have come before.
+  const int got = ibv_poll_cq(cq_, 1, completions_.data());
+  if (got > 0) peeked_ = static_cast<std::uint32_t>(got);
+  epoll_event event{};
+  return got == 0 && ::epoll_wait(epoll_, &event, 1, 0) == 0;
+}
+
+void VerbsFabric::on_lost(int number) noexcept {
+  lost_.store(number, std::memory_order_release);
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = ::write(wake_, &one, sizeof one);
+}
+
+}  // namespace landfall::verbs

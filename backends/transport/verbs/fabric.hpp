@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reliable connections of one queue: a completion queue, a shared receive queue where it receives,
+// and what rdma_cm says.
+#pragma once
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "landfall/base/fd.hpp"
+#include "messages/fabric.hpp"
+#include "messages/wire.hpp"
+#include "verbs/device.hpp"
+
+namespace landfall::verbs {
+
+struct VerbsLink final : messages::Link {
+  enum class State : std::uint8_t {
+    requested,
+    resolving,
+    connecting,
+    accepting,
+    open,
+    ending,
+    ended
+  };
+  rdma_cm_id* id = nullptr;
+  std::uint32_t qp_number = 0;
+  std::uint32_t sends = 0;      // under way
+  std::uint64_t last_post = 0;  // of the slot that it completed last
+  State state = State::requested;
+  int end_number = 0;                                    // ended: why
+  std::atomic<bool> dead{false};                         // requested: nobody wants it any more
+  std::array<std::byte, messages::kHelloBytes> hello{};  // ours, then theirs
+  std::uint32_t said_bytes = 0;                          // of theirs
+};
+
+class VerbsFabric final : public messages::Fabric, private Concerned {
+ public:
+  VerbsFabric(VerbsDevice& device, const messages::FabricSpec& spec) noexcept
+      : device_{device}, library_{device.library()}, spec_{spec} {}
+  ~VerbsFabric() override;
+  landfall_errc open(landfall_why* why);
+
+  bool shares_receives() const noexcept override { return true; }
+  int post(messages::Link& link, std::span<const std::uint32_t> slots) noexcept override;
+  void take_back(messages::Link&, std::uint32_t) noexcept override {}
+  int post_empty(messages::Link& link, std::uint32_t count) noexcept override;
+  int send(messages::Link& link, const messages::Outgoing& what) noexcept override;
+  std::uint32_t poll(std::span<messages::Event> out) noexcept override;
+  bool arm() noexcept override;
+  int wait_fd() const noexcept override { return epoll_; }
+
+  landfall_errc listen(const void* address, std::uint32_t length,
+                       std::unique_ptr<messages::Place>* ret_place, void* ret_address,
+                       std::uint32_t* ret_length, landfall_why* why) override;
+  void close(messages::Place& place) noexcept override;
+  landfall_errc prepare(const void* address, std::uint32_t length, void* owner,
+                        messages::Link** ret_link, landfall_why* why) override;
+  int connect(messages::Link& link, std::span<const std::byte> data) noexcept override;
+  int adopt(messages::Link& link, void* owner) override;
+  int accept(messages::Link& link, std::span<const std::byte> data) noexcept override;
+  void refuse(messages::Link& link, std::span<const std::byte> data) noexcept override;
+  void disconnect(messages::Link& link) noexcept override;
+  void drop(messages::Link& link, std::vector<std::uint32_t>* ret_slots) noexcept override;
+
+ private:
+  static constexpr std::size_t kBatch = 64;
+
+  // Concerned
+  const ibv_cq* queue() const noexcept override { return cq_; }
+  void on_lost(int number) noexcept override;
+
+  landfall_errc make_queues(landfall_why* why);
+  landfall_errc make_epoll(landfall_why* why);
+  std::uint64_t address_of(std::uint16_t memory) const noexcept;
+  int create_qp(VerbsLink& link) noexcept;
+  int post_slots(std::span<const std::uint32_t> slots) noexcept;
+
+  // completions
+  std::uint32_t take_completions(std::span<messages::Event> out) noexcept;
+  bool translate(const ibv_wc& completion, messages::Event* ret_event) noexcept;
+  // slots that a queue pair took with it
+  void suspect(VerbsLink& ended);
+  void find_lost() noexcept;
+  // what rdma_cm says
+  void take_control() noexcept;
+  void on_control(const rdma_cm_event& event) noexcept;
+  void on_request(const rdma_cm_event& event) noexcept;
+  void on_resolved(VerbsLink& link) noexcept;
+  void refused(VerbsLink& link, int number) noexcept;
+  void ended(VerbsLink& link, int number) noexcept;
+  void tell_end(VerbsLink& link) noexcept;
+  static void keep_said(VerbsLink& link, const rdma_cm_event& event) noexcept;
+  void tell(messages::Event event) { told_.push_back(event); }
+  std::uint32_t take_told(std::span<messages::Event> out) noexcept;
+
+  VerbsDevice& device_;
+  const Library& library_;
+  const messages::FabricSpec spec_;
+  Registered spill_;
+  rdma_event_channel* control_ = nullptr;
+  ibv_comp_channel* channel_ = nullptr;
+  ibv_cq* cq_ = nullptr;
+  ibv_srq* srq_ = nullptr;
+  int epoll_ = -1, wake_ = -1;
+
+  std::unordered_map<std::uint32_t, VerbsLink*> links_;  // by the number of their queue pair
+  std::array<ibv_wc, kBatch> completions_{};
+  std::uint32_t peeked_ = 0;  // of completions_: found by arm()
+  // Told once the completion queue has been seen empty, as completions go first.
+  std::vector<messages::Event> ending_;
+  std::deque<messages::Event> told_;
+  std::uint32_t polls_ = 0;
+
+  // A queue pair that ends in the middle of a message takes the slot of it along, and nothing tells
+  // (get_srq_wqe, flush_recv_queue, rxe_resp.c, Linux 7.3; of other devices nothing better is
+  // promised). Slots are taken in the order in which they were posted, and a live queue pair that
+  // has completed a later one holds none of before: what was posted early enough and has not come
+  // back then is lost, and is posted again.
+  struct Suspicion {
+    std::uint64_t until = 0;               // the number of a post: those after it were not taken
+    std::vector<const VerbsLink*> others;  // that may hold one of before
+  };
+  std::vector<std::uint64_t> posts_;  // of each slot: the number of its post; 0: it is not posted
+  std::uint64_t post_count_ = 0, last_completed_ = 0;
+  std::vector<Suspicion> suspicions_;
+  std::atomic<int> lost_{0};
+  bool lost_told_ = false;
+};
+
+}  // namespace landfall::verbs
