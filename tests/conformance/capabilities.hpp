@@ -21,7 +21,8 @@ enum class Cap {
   posts_to_region,  // a post() can be served: there are host views to gather from, or it is native
   revocable,        // the suite can take its binding away
   queued_unreadable,  // recv(2) cannot read what waits in a socket: no detach before it is received
-  fences              // its memory knows streams of device work
+  fences,             // its memory knows streams of device work
+  keeps_sockets       // its library keeps the socket of a connection that it has not told of yet
 };
 
 struct Expected {
@@ -48,6 +49,10 @@ inline const Expected& expected_of(std::string_view subject) {
       Expected{"zcrx", {sockets, direct, unsure, posts_to_region, queued_unreadable}, {}},
       Expected{"zcrx-no-device", {sockets, posts_to_region, queued_unreadable}, {}},
       Expected{"verbs-model", {direct, messages, posts_to_region}, {}},
+      Expected{"verbs", {direct, messages, posts_to_region}, {}},
+      Expected{"ofi",  // over TCP, which copies
+               {messages, posts_to_region, keeps_sockets},
+               {ReasonCode::rdma_library_missing, ReasonCode::transport_unknown}},
       Expected{"plug-in", {sockets, posts_to_region}, {}},
   };
   for (const Expected& row : kTable)

@@ -13,11 +13,6 @@ namespace {
 class Flows : public Transport {};
 LANDFALL_CONFORMANCE(Flows);
 
-/// A peer that speaks what the subject's senders speak.
-std::unique_ptr<Peer> peer_of(const Subject& subject, Fd socket) {
-  return subject.can(Cap::sockets) ? socket_peer(std::move(socket)) : verbs_peer(std::move(socket));
-}
-
 // Goal: a paused flow brings nothing but what is under way; resumed, it goes on without a gap.
 TEST_P(Flows, PauseAndResume) {
   auto rig = Rig::open(GetParam());
@@ -195,7 +190,7 @@ void listen_and_receive(const Subject& subject, const std::string& host) {
     Result<Address> address = (*rig)->group->listen({host, 0}, {.user = &stream});
     ASSERT_OK(address);
     ASSERT_NE(address->port, 0);
-    stream.peer = peer_of(subject, subject.connect_to(*address));
+    stream.peer = subject.peer_to(*address);
     stream.send(200'000, true);
     EXPECT_TRUE((*rig)->until([&] { return stream.ended; }));
     EXPECT_TRUE(stream.opened);
@@ -214,11 +209,12 @@ TEST_P(Flows, AreAcceptedOverIpv6) {
 void connect_and_receive(const Subject& subject, bool ipv6) {
   auto rig = Rig::open(subject);
   ASSERT_OK(rig);
-  const ListeningSocket listening = subject.listen_there(ipv6);
+  const ListeningPeer listening = subject.listening_peer(ipv6);
+  ASSERT_TRUE(listening.accept);
   Stream& stream = (*rig)->add_stream(nullptr);
   Result<Flow*> flow = (*rig)->receiver().connect(listening.address, {.user = &stream});
   ASSERT_OK(flow);
-  stream.peer = peer_of(subject, listening.accept());
+  stream.peer = listening.accept();
   stream.send(200'000, true);
   EXPECT_TRUE((*rig)->until([&] { return stream.ended; }));
   EXPECT_TRUE(stream.opened);

@@ -12,7 +12,7 @@ namespace landfall::test {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr auto kPatience = std::chrono::seconds{10};
+constexpr auto kPatience = std::chrono::seconds{30};  // the lab emulates
 
 }  // namespace
 
@@ -102,8 +102,14 @@ Stream* Rig::connect(FlowOptions options, std::size_t at) {
   Result<Address> address = group->listen({subject.here.ipv4, 0}, options);
   EXPECT_OK(address);
   if (!address) return nullptr;
-  stream.peer = verbs_peer(subject.connect_to(*address));
+  stream.peer = subject.peer_to(*address);
   const bool opened = until([&] { return stream.opened; });
+  // The peer may still need this end to be polled.
+  const auto deadline = Clock::now() + kPatience;
+  while (opened && !stream.peer->connected() && Clock::now() < deadline) {
+    step();
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  }
   EXPECT_TRUE(opened);
   return opened ? &stream : nullptr;
 }

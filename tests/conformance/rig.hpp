@@ -83,7 +83,7 @@ class Rig {
 
   /// Polls every Receiver once; false: nothing happened.
   bool step();
-  /// Steps until `done`, sleeping on the Receivers' wait_fds. False: ten seconds passed
+  /// Steps until `done`, sleeping on the Receivers' wait_fds. False: 30 seconds passed
   /// without a Completion, or a poll failed.
   bool until(const std::function<bool()>& done);
   /// Steps until nothing has happened for a while.

@@ -35,6 +35,10 @@ void choose_built_in() {
        .memory = "device-memory",
        .linked = {&kDevmemModel, &kDeviceMemory}},
       {.label = "verbs-model", .transport = "verbs-model", .linked = {&kVerbsModel}},
+      {.label = "ofi",
+       .transport = "ofi",
+       .options = {"ofi.provider=tcp"},
+       .senders_are_landfall = true},
   };
   for (const char* source : {"host", "hugepage", "udmabuf", "dma-heap", "dmabuf"})
     g_memory_subjects.push_back({.source = source});
@@ -42,7 +46,7 @@ void choose_built_in() {
 }
 
 void choose_plugin(const std::string& path) {
-  Result<Context> context = make_context({}, path, {});
+  Result<Context> context = make_context({}, path, {.installed_backends = false});
   if (!context) {
     std::cerr << context.error().describe() << '\n';
     std::exit(1);
@@ -97,6 +101,12 @@ void choose_subjects(int& argc, char** argv) {
       choose_mutant(argv[++i]);
     } else if ((argument == "--devmem-tcp" || argument == "--zcrx") && has_value) {
       choose_nic(argv[++i], argument.substr(2));
+    } else if (argument == "--verbs") {
+      g_subjects.push_back({.label = "verbs",
+                            .transport = "verbs",
+                            .here = {"", "10.77.0.1", "fd77::1"},
+                            .there = {"peer", "10.77.0.2", "fd77::2"},
+                            .senders_are_landfall = true});
     } else if (argument == "--list-mutants") {
       for (const Mutant& mutant : mutants()) std::cout << mutant.name << '\n';
       std::exit(0);
@@ -122,6 +132,18 @@ SocketPair Subject::pair() const {
   const ListeningSocket listening{Address{here.host(false), 0}};
   Fd theirs = connect_to(listening.address);
   return {listening.accept(), std::move(theirs)};
+}
+std::unique_ptr<Peer> Subject::peer_to(const Address& address) const {
+  if (senders_are_landfall) return message_peer(*this, address);
+  return can(Cap::sockets) ? socket_peer(connect_to(address)) : verbs_peer(connect_to(address));
+}
+ListeningPeer Subject::listening_peer(bool ipv6) const {
+  if (senders_are_landfall) return listening_message_peer(*this, ipv6);
+  auto listening = std::make_shared<ListeningSocket>(listen_there(ipv6));
+  const bool sockets = can(Cap::sockets);
+  return {listening->address, [listening, sockets] {
+            return sockets ? socket_peer(listening->accept()) : verbs_peer(listening->accept());
+          }};
 }
 Fd Subject::connect_to(const Address& address) const {
   return in_namespace(there.network_namespace, [&] { return try_connect_to(address); });

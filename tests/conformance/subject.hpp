@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "conformance/capabilities.hpp"
+#include "conformance/peer.hpp"
 #include "landfall/landfall.hpp"
 #include "landfall_test/loopback.hpp"
 
@@ -28,12 +29,17 @@ struct Subject {
   std::string interface {};                       // whose queues it binds; "": none
   std::uint64_t region_least_bytes = 0;           // smaller Regions are made as large
   Place here{}, there{};                          // the Receivers, and the senders
+  bool senders_are_landfall = false;              // by the same transport
 
   const Expected& expected() const { return expected_of(label); }
   bool can(Cap cap) const { return expected().has(cap); }
   Result<Context> context(ContextOptions with = {}) const;
   /// Two ends of a connection, `ours` here and `theirs` there.
   SocketPair pair() const;
+  /// A sender there that is connected, or connects, to a Group's listener here.
+  std::unique_ptr<Peer> peer_to(const Address& address) const;
+  /// A sender there that a Receiver can connect to.
+  ListeningPeer listening_peer(bool ipv6) const;
   /// From there to an address here. Empty: errno says why.
   Fd connect_to(const Address& address) const;
   ListeningSocket listen_there(bool ipv6) const;

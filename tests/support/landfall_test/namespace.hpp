@@ -12,6 +12,13 @@
 
 namespace landfall::test {
 
+/// From now on this thread makes its sockets in the namespace that ip-netns(8) calls `name`.
+inline bool enter_namespace(const std::string& name) {
+  if (name.empty()) return true;
+  const Fd there{::open(("/var/run/netns/" + name).c_str(), O_RDONLY | O_CLOEXEC)};
+  return there && ::setns(there.get(), CLONE_NEWNET) == 0;
+}
+
 /// Runs `make` on a thread in the namespace that ip-netns(8) calls `name`, "" for this one: a
 /// socket stays in the namespace that it was made in.
 template <class Make>
@@ -19,8 +26,7 @@ auto in_namespace(const std::string& name, Make&& make) -> decltype(make()) {
   if (name.empty()) return make();
   decltype(make()) result{};
   std::thread{[&] {
-    const Fd there{::open(("/var/run/netns/" + name).c_str(), O_RDONLY | O_CLOEXEC)};
-    if (there && ::setns(there.get(), CLONE_NEWNET) == 0) result = make();
+    if (enter_namespace(name)) result = make();
   }}.join();
   return result;
 }
