@@ -7,7 +7,7 @@ setup := sdk/cmake/setup
 FILE ?=
 PREFIX ?= /usr/local
 
-.PHONY: all build test demo demo-devmem demo-zcrx bench fuzz soak coverage lab lab-test lab-selftests lab-shell install \
+.PHONY: all build test demo demo-devmem demo-zcrx demo-rdma bench fuzz soak coverage lab lab-test lab-selftests lab-shell install \
   package format tidy clean help
 all: build
 
@@ -30,11 +30,14 @@ demo:  ## receive a real file on loopback and verify it; FILE=PATH picks the fil
 
 demo-devmem:  ## the same into a dma-buf, by a NIC made of software in a VM, checked by its counters
 demo-zcrx:  ## the same by io_uring zero-copy receive
+demo-rdma:  ## the same by RDMA, over soft-RoCE
 demo-zcrx: export LANDFALL_LAB_TRANSPORT = zcrx
-demo-devmem demo-zcrx:
+demo-rdma: export LANDFALL_LAB_TRANSPORT = verbs
+demo-devmem demo-zcrx demo-rdma:
 	@$(setup) test lab
 	cmake --preset dev
-	cmake --build --preset dev -j $(JOBS) --target landfall_cli landfall_nic_guard nic_tool
+	cmake --build --preset dev -j $(JOBS) --target landfall_cli landfall_nic_guard nic_tool \
+	  $(if $(filter verbs,$(LANDFALL_LAB_TRANSPORT)),landfall_verbs)
 	tests/lab/direct/demo build/dev build/demo $(if $(FILE),'$(FILE)')
 
 bench:  ## measure against loops and other tools, JSON in build/bench; QUICK=1: few pairs

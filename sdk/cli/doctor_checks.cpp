@@ -138,6 +138,18 @@ Check check_user_namespaces(const HostFacts& facts) {
                ReasonCode::user_namespaces_disabled);
 }
 
+Check check_rdma(const HostFacts& facts) {
+  if (facts.rdma.empty()) return passes("rdma", "no device; TCP transports need none");
+  std::string ports;
+  for (const RdmaDevice& device : facts.rdma)
+    for (const RdmaPort& port : device.ports)
+      if (port.active)
+        ports += (ports.empty() ? "" : ", ") + device.name + " port " + std::to_string(port.number);
+  if (!ports.empty()) return passes("rdma", ports + " active");
+  return warns("rdma", "no port of " + facts.rdma.front().name + " is active",
+               remedy(ReasonCode::rdma_port_down), ReasonCode::rdma_port_down);
+}
+
 Check check_numa(const HostFacts& facts) {
   const std::size_t nodes = facts.numa_nodes.size();
   if (nodes == 0) return passes("numa", "one node (the kernel names none)");
@@ -159,7 +171,8 @@ std::vector<Check> check_host(const HostFacts& facts) {
           check_dma_heap(facts),
           check_rmem(facts),
           check_user_namespaces(facts),
-          check_numa(facts)};
+          check_numa(facts),
+          check_rdma(facts)};
 }
 
 }  // namespace landfall::cli

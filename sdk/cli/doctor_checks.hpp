@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "landfall/base/error.hpp"
+#include "rdma_devices.hpp"
 
 namespace landfall::cli {
 
@@ -40,6 +41,7 @@ struct HostFacts {
   std::optional<std::uint64_t> max_user_namespaces;
   int user_namespace_errno = 0;  // of a trial; 0: it works
   std::vector<int> numa_nodes;
+  std::vector<RdmaDevice> rdma;
 };
 
 /// Reads below `root` ("" in life, a made-up tree in tests) and tries io_uring and user namespaces.

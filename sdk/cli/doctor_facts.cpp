@@ -114,6 +114,7 @@ HostFacts gather_facts(const std::string& root) {
     if (const auto node = digits_after(name, "node"))
       facts.numa_nodes.push_back(static_cast<int>(*node));
   }
+  facts.rdma = read_rdma_devices(root);
   return facts;
 }
 

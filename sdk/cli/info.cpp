@@ -7,6 +7,7 @@
 #include "exit_code.hpp"
 #include "interfaces.hpp"
 #include "landing.hpp"
+#include "rdma_report.hpp"
 #include "report.hpp"
 #include "verbs.hpp"
 
@@ -98,6 +99,7 @@ int run_info(const Arguments& arguments, Console& console) {
   }
   add_interfaces(json, interfaces);
   text += text_of(interfaces, console);
+  add_rdma_devices(json, read_rdma_devices(), console, text);
   const bool written = arguments.has("json") ? print_json(json) : print(stdout, text);
   return written ? kExitOk : kExitFailure;
 }

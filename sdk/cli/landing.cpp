@@ -42,6 +42,7 @@ Result<LandingOptions> landing_options(const Arguments& arguments) {
     group.queues = static_cast<std::uint32_t>(group.queue_ids.size());
   }
   group.transports = split_list(arguments.value("transport"));
+  group.also = split_list(arguments.value("also"));
   for (const auto kind : {CopyContract::Kind::require_direct, CopyContract::Kind::prefer_direct,
                           CopyContract::Kind::allow_copy}) {
     std::string word{name(kind)};

@@ -2,11 +2,13 @@
 #include "outlet.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <vector>
 
@@ -37,7 +39,7 @@ class FileOutlet final : public Outlet {
   Result<void> send_chunk(int file, std::uint64_t offset, std::uint32_t length) override;
   Result<void> send_range(int file, std::uint64_t offset, std::uint64_t length) override;
   Result<std::uint64_t> send_to_end(int file) override;
-  Result<Fd> finish() override { return std::move(socket_); }
+  Result<void> close(std::chrono::milliseconds timeout) override;
   Decision decision() const override;
   Verdict verdict() const override { return verdict_; }
 
@@ -50,6 +52,23 @@ class FileOutlet final : public Outlet {
   std::vector<std::byte> scratch_;
   Verdict verdict_;
 };
+
+Result<void> FileOutlet::close(std::chrono::milliseconds timeout) {
+  if (::shutdown(socket_.get(), SHUT_WR) != 0) return broken("shutdown");
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  std::array<std::byte, 512> ignored;
+  for (;;) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        deadline - std::chrono::steady_clock::now());
+    pollfd fd{socket_.get(), POLLIN, 0};
+    const int ready = left.count() > 0 ? ::poll(&fd, 1, static_cast<int>(left.count())) : 0;
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready == 0) return receiver_too_slow();
+    const ssize_t n = ::recv(socket_.get(), ignored.data(), ignored.size(), 0);
+    if (n == 0) return {};
+    if (n < 0 && errno != EINTR) return broken("recv");
+  }
+}
 
 Result<void> FileOutlet::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
@@ -127,6 +146,11 @@ Decision FileOutlet::decision() const {
 }
 
 }  // namespace
+
+Error receiver_too_slow() {
+  return Error{Errc::timed_out, ""}.with("the receiver did not finish in time",
+                                         "a larger --finish-timeout");
+}
 
 Error explain_end(const Error& error) {
   if (error.reason() != ReasonCode::peer_reset) return error;

@@ -2,9 +2,11 @@
 // How the bytes of one connection of `send` leave: straight from files, or from a Region.
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 
 #include "arguments.hpp"
 #include "landfall/landfall.hpp"
@@ -17,6 +19,7 @@ inline constexpr std::uint32_t kPieceBytes = 1u << 20;
 
 /// The receiver has gone, said as people need it; other errors as they are.
 Error explain_end(const Error& error);
+Error receiver_too_slow();
 
 class Outlet {
  public:
@@ -37,8 +40,9 @@ class Outlet {
   virtual Result<void> send_range(int file, std::uint64_t offset, std::uint64_t length) = 0;
   /// All that can be read; answers how much that was.
   virtual Result<std::uint64_t> send_to_end(int file);
-  /// Waits until nothing of this side is needed any more, and gives the socket back.
-  virtual Result<Fd> finish() = 0;
+  /// Ends the stream and waits until the receiver has taken it. Errors: flow_reset - it refused;
+  /// timed_out.
+  virtual Result<void> close(std::chrono::milliseconds timeout) = 0;
 
   virtual Decision decision() const = 0;
   virtual Verdict verdict() const = 0;
@@ -67,16 +71,30 @@ class SendMemory {
   /// Errors: invalid_argument; those of Region::allocate and SendGroup::open; not_supported -
   /// LF1112, LF1204.
   static Result<SendMemory> open(const Arguments& arguments, std::uint64_t connections);
+  /// Do connections need no socket? Then connect() makes them, by the transports of --transport.
+  bool connects() const noexcept { return connects_; }
+  /// Tries again and again until `timeout` has passed. Errors: those of SendGroup::connect.
+  Result<std::unique_ptr<Outlet>> connect(const Address& to, std::uint64_t index,
+                                          std::chrono::milliseconds timeout,
+                                          std::atomic<std::uint64_t>& sent_bytes);
   /// For connection number `index`. Errors: those of SendGroup::attach.
   Result<std::unique_ptr<Outlet>> outlet(Fd socket, std::uint64_t index,
                                          std::atomic<std::uint64_t>& sent_bytes);
   std::uint64_t size_bytes() const noexcept { return group_.memory().size_bytes(); }
+  const std::string& source() const noexcept { return source_; }
 
  private:
-  SendMemory(SendGroup group, std::uint64_t connections)
-      : group_{std::move(group)}, connections_{connections} {}
+  SendMemory(SendGroup group, std::string source, std::uint64_t connections, bool connects)
+      : group_{std::move(group)},
+        source_{std::move(source)},
+        connections_{connections},
+        connects_{connects} {}
+  Result<std::unique_ptr<Outlet>> make_outlet(landfall::Sender sender, std::uint64_t index,
+                                              std::atomic<std::uint64_t>& sent_bytes);
   SendGroup group_;
+  std::string source_;
   std::uint64_t connections_;
+  bool connects_;
 };
 
 }  // namespace landfall::cli

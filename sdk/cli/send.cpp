@@ -46,8 +46,8 @@ Result<Plan> make_plan(const Arguments& arguments) {
   if (!plan.interface.empty() && ::if_nametoindex(plan.interface.c_str()) == 0)
     return Error{Errc::not_found, "", ReasonCode::interface_unknown}.with(
         "there is no interface '" + plan.interface + "'");
-  for (const char* option : {"size", "method", "contract", "plugin"})
-    if (arguments.has(option) && !arguments.has("memory"))
+  for (const char* option : {"size", "method", "contract", "plugin", "option"})
+    if (arguments.has(option) && !arguments.has("memory") && !arguments.has("transport"))
       return Error{Errc::invalid_argument, ""}.with(
           "--" + std::string{option} + " is about the memory to send from: name it with --memory");
   auto items = list_items(arguments.positionals.front(), &plan.left_out);
@@ -56,6 +56,8 @@ Result<Plan> make_plan(const Arguments& arguments) {
     return items.error();
   }
   plan.items = std::move(*items);
+  if (plan.raw && arguments.has("transport"))
+    return wrong("--raw is for TCP receivers, and --transport for landfall's");
   if (plan.raw && (plan.flows != 1 || plan.items.size() != 1 ||
                    plan.items.front().head.kind != ObjectKind::file))
     return wrong("--raw sends one file over one connection");
@@ -80,8 +82,8 @@ class Transfer {
   const Verdict& verdict() const noexcept { return verdict_; }
 
  private:
-  Result<std::unique_ptr<Outlet>> make_outlet(Fd socket, std::uint32_t index);
-  Result<void> run_stream(Fd socket, std::uint32_t index);
+  Result<std::unique_ptr<Outlet>> connect(std::uint32_t index);
+  Result<void> run_stream(std::unique_ptr<Outlet> outlet, std::uint32_t index);
   Result<void> send_all(Sender& sender, std::uint32_t index);
 
   const Plan& plan_;
@@ -109,13 +111,15 @@ Result<void> Transfer::send_all(Sender& sender, std::uint32_t index) {
   return {};
 }
 
-Result<std::unique_ptr<Outlet>> Transfer::make_outlet(Fd socket, std::uint32_t index) {
+Result<std::unique_ptr<Outlet>> Transfer::connect(std::uint32_t index) {
+  if (memory_ != nullptr && memory_->connects())
+    return memory_->connect(plan_.to, index, plan_.connect_timeout, sent_);
+  LANDFALL_TRY(Fd socket, connect_to(plan_.to, plan_.interface, plan_.connect_timeout));
   if (memory_ == nullptr) return make_file_outlet(std::move(socket), sent_);
   return memory_->outlet(std::move(socket), index, sent_);
 }
 
-Result<void> Transfer::run_stream(Fd socket, std::uint32_t index) {
-  LANDFALL_TRY(std::unique_ptr<Outlet> outlet, make_outlet(std::move(socket), index));
+Result<void> Transfer::run_stream(std::unique_ptr<Outlet> outlet, std::uint32_t index) {
   Sender sender{std::move(outlet)};
   LANDFALL_CHECK(send_all(sender, index));
   LANDFALL_CHECK(sender.finish(!plan_.raw, plan_.finish_timeout));
@@ -131,16 +135,16 @@ template <class OnProgress>
 Result<void> Transfer::run(OnProgress&& on_progress) {
   std::random_device random;
   id_ = std::uint64_t{random()} << 32 | random();
-  std::vector<Fd> sockets;
-  for (std::uint64_t i = 0; i < plan_.flows; ++i) {
-    LANDFALL_TRY(Fd socket, connect_to(plan_.to, plan_.interface, plan_.connect_timeout));
-    sockets.push_back(std::move(socket));
+  std::vector<std::unique_ptr<Outlet>> outlets;
+  for (std::uint32_t i = 0; i < plan_.flows; ++i) {
+    LANDFALL_TRY(std::unique_ptr<Outlet> outlet, connect(i));
+    outlets.push_back(std::move(outlet));
   }
   std::vector<std::thread> threads;
   running_ = plan_.flows;
   for (std::uint32_t i = 0; i < plan_.flows; ++i) {
-    threads.emplace_back([this, i, socket = std::move(sockets[i])]() mutable {
-      const auto sent = run_stream(std::move(socket), i);
+    threads.emplace_back([this, i, outlet = std::move(outlets[i])]() mutable {
+      const auto sent = run_stream(std::move(outlet), i);
       const std::lock_guard lock{mutex_};
       if (!sent && !error_) error_ = sent.error();
       --running_;
@@ -178,7 +182,7 @@ int run_send(const Arguments& arguments, Console& console) {
                     " entries are neither files nor directories and are left out");
   const bool json = arguments.has("json");
   std::optional<SendMemory> memory;
-  if (arguments.has("memory")) {
+  if (arguments.has("memory") || arguments.has("transport")) {
     auto opened = SendMemory::open(arguments, plan->flows);
     if (!opened) {
       console.error(opened.error());
@@ -216,8 +220,7 @@ int run_send(const Arguments& arguments, Console& console) {
                        std::to_string(transfer.objects()) +
                        " objects: " + format_rate(bytes / seconds) + "\n";
     if (memory)
-      text += "memory     " + arguments.value("memory") + ", " +
-              format_bytes(memory->size_bytes()) + "\n";
+      text += "memory     " + memory->source() + ", " + format_bytes(memory->size_bytes()) + "\n";
     return print(stdout, text + lines_of(transfer.decision()) + lines_of(transfer.verdict()))
                ? kExitOk
                : kExitFailure;
@@ -228,8 +231,7 @@ int run_send(const Arguments& arguments, Console& console) {
   summary["objects"] = transfer.objects();
   summary["left_out"] = plan->left_out;
   summary["memory"] =
-      memory ? Json{{"source", arguments.value("memory")}, {"size_bytes", memory->size_bytes()}}
-             : Json{};
+      memory ? Json{{"source", memory->source()}, {"size_bytes", memory->size_bytes()}} : Json{};
   summary["decision"] = json_of(transfer.decision());
   summary["verdict"] = json_of(transfer.verdict());
   return print_json(summary) ? kExitOk : kExitFailure;

@@ -4,6 +4,7 @@
 #include <array>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -33,13 +34,9 @@ class RegionOutlet final : public Outlet {
   Result<void> send_piece(std::size_t length) override;
   Result<void> send_chunk(int file, std::uint64_t offset, std::uint32_t length) override;
   Result<void> send_range(int file, std::uint64_t offset, std::uint64_t length) override;
-  Result<Fd> finish() override;
-  Decision decision() const override {
-    return decision_.chosen.empty() ? sender_.decision() : decision_;
-  }
-  Verdict verdict() const override {
-    return decision_.chosen.empty() ? sender_.verdict() : verdict_;
-  }
+  Result<void> close(std::chrono::milliseconds timeout) override;
+  Decision decision() const override { return sender_.decision(); }
+  Verdict verdict() const override { return sender_.verdict(); }
 
  private:
   /// Sleeps until a piece or more are through, or nothing is out.
@@ -50,8 +47,6 @@ class RegionOutlet final : public Outlet {
   std::uint64_t offset_;  // of the first piece in the Region
   std::vector<std::uint64_t> free_;
   std::optional<std::uint64_t> current_;  // given by piece()
-  Decision decision_;                     // when the Sender has gone
-  Verdict verdict_;
 };
 
 Result<void> RegionOutlet::reap() {
@@ -113,11 +108,12 @@ Result<void> RegionOutlet::send_range(int file, std::uint64_t offset, std::uint6
   return {};
 }
 
-Result<Fd> RegionOutlet::finish() {
+Result<void> RegionOutlet::close(std::chrono::milliseconds timeout) {
   while (sender_.ranges_out() != 0) LANDFALL_CHECK(reap());
-  decision_ = sender_.decision();
-  verdict_ = sender_.verdict();
-  return sender_.detach();
+  const auto closed = sender_.close(timeout);
+  if (closed) return {};
+  return closed.error().code() == Errc::timed_out ? receiver_too_slow()
+                                                  : explain_end(closed.error());
 }
 
 }  // namespace
@@ -125,6 +121,7 @@ Result<Fd> RegionOutlet::finish() {
 Result<SendMemory> SendMemory::open(const Arguments& arguments, std::uint64_t connections) {
   LANDFALL_TRY(const LandingOptions options, landing_options(arguments));
   RegionSpec spec = options.region;
+  if (spec.source.empty()) spec.source = "host";
   if (!arguments.has("size"))
     spec.size_bytes = std::max(spec.size_bytes, connections * kPiecesMin * kPieceBytes);
   if (spec.size_bytes / connections < kPiecesMin * kPieceBytes)
@@ -138,14 +135,38 @@ Result<SendMemory> SendMemory::open(const Arguments& arguments, std::uint64_t co
   LANDFALL_TRY(SendGroup group, SendGroup::open(context,
                                                 {.interface = options.group.interface,
                                                  .methods = split_list(arguments.value("method")),
-                                                 .contract = options.group.contract},
+                                                 .contract = options.group.contract,
+                                                 .transports = options.group.transports,
+                                                 .options = options.group.options},
                                                 region));
-  return SendMemory{std::move(group), connections};
+  return SendMemory{std::move(group), spec.source, connections, !options.group.transports.empty()};
+}
+
+Result<std::unique_ptr<Outlet>> SendMemory::connect(const Address& to, std::uint64_t index,
+                                                    std::chrono::milliseconds timeout,
+                                                    std::atomic<std::uint64_t>& sent_bytes) {
+  using Clock = std::chrono::steady_clock;
+  const auto deadline = Clock::now() + timeout;
+  for (;;) {
+    const auto left = std::max<Clock::duration>(deadline - Clock::now(), Clock::duration::zero());
+    Result<landfall::Sender> sender = group_.connect(to, left);
+    if (sender) return make_outlet(std::move(*sender), index, sent_bytes);
+    const bool later = sender.error().reason() == ReasonCode::peer_unreachable;
+    if (!later || left == left.zero()) return sender.error();
+    // The receiver may be starting: knock again soon, but do not spin.
+    std::this_thread::sleep_for(std::min<Clock::duration>(left, std::chrono::milliseconds{50}));
+  }
 }
 
 Result<std::unique_ptr<Outlet>> SendMemory::outlet(Fd socket, std::uint64_t index,
                                                    std::atomic<std::uint64_t>& sent_bytes) {
   LANDFALL_TRY(landfall::Sender sender, group_.attach(socket));
+  return make_outlet(std::move(sender), index, sent_bytes);
+}
+
+Result<std::unique_ptr<Outlet>> SendMemory::make_outlet(landfall::Sender sender,
+                                                        std::uint64_t index,
+                                                        std::atomic<std::uint64_t>& sent_bytes) {
   LANDFALL_TRY(const std::span<std::byte> memory, group_.memory().host_bytes());
   const std::uint64_t pieces = size_bytes() / connections_ / kPieceBytes;
   return std::unique_ptr<Outlet>{

@@ -21,11 +21,6 @@
 namespace landfall::cli {
 namespace {
 
-Error broken(const char* call) {
-  return explain_end(os_error(
-      call, errno == EPIPE || errno == ECONNRESET ? ReasonCode::peer_reset : ReasonCode::none));
-}
-
 Error cannot_read(const std::string& path) {
   const int number = errno;
   return os_error("", ReasonCode::none, number)
@@ -195,23 +190,7 @@ Result<void> Sender::send_raw(const SendItem& item) {
 
 Result<void> Sender::finish(bool framed, std::chrono::milliseconds timeout) {
   if (framed) LANDFALL_CHECK(outlet_->write(encode_stream_end(objects_, data_bytes_)));
-  LANDFALL_TRY(const Fd socket, outlet_->finish());
-  if (::shutdown(socket.get(), SHUT_WR) != 0) return broken("shutdown");
-  const auto deadline = std::chrono::steady_clock::now() + timeout;
-  std::array<std::byte, 512> ignored;
-  for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-        deadline - std::chrono::steady_clock::now());
-    pollfd fd{socket.get(), POLLIN, 0};
-    const int ready = left.count() > 0 ? ::poll(&fd, 1, static_cast<int>(left.count())) : 0;
-    if (ready < 0 && errno == EINTR) continue;
-    if (ready == 0)
-      return Error{Errc::timed_out, ""}.with("the receiver did not finish in time",
-                                             "a larger --finish-timeout");
-    const ssize_t n = ::recv(socket.get(), ignored.data(), ignored.size(), 0);
-    if (n == 0) return {};
-    if (n < 0 && errno != EINTR) return broken("recv");
-  }
+  return outlet_->close(timeout);
 }
 
 }  // namespace landfall::cli

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Goal: the transport verbs passes the suite that all transports pass, its senders in the other
+# namespace, and leaves nothing on the device. usage: rdma_conformance.sh NIC_TOOL CONFORMANCE [OPTION...]
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+suite=$2
+load
+rdma_up
+"$suite" --verbs --gtest_brief=1 "${@:3}" || die "the suite failed"
+rdma_check_clean
+expect "receivers that were not ready" "$(rdma_counter rxe1 rcvd_rnr_err)" -eq 0
+rdma_down
+rmmod landfall_nic

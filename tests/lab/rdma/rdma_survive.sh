@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Goal: whatever is lost, both sides say what, in time, and nothing of RDMA is left: the peer killed, the
+# link down, the device removed, memory that may not be pinned; a slow application only stalls its sender.
+# usage: rdma_survive.sh NIC_TOOL LANDFALL
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+landfall=$2
+load
+rdma_up
+
+receive() {  # receive TO [OPTION...]: $receiver and $port
+  local to=$1
+  shift
+  rm -f "$work/port"
+  "$landfall" recv --transport verbs --size 8MiB --listen "$here:0" --once --to "$to" \
+    --port-file "$work/port" "$@" >"$work/near" 2>&1 &
+  receiver=$!
+  until [ -e "$work/port" ]; do
+    kill -0 $receiver 2>/dev/null || die "the receiver ended: $(cat "$work/near")"
+    pause 0.05
+  done
+  port=$(cat "$work/port")
+}
+send() {  # send: $sender, of a file that takes for ever
+  peer "$landfall" send --transport verbs --finish-timeout 20 --to "$here:$port" - </dev/zero >"$work/far" 2>&1 &
+  sender=$!
+}
+under_way() { until [ "$(rdma_counter rxe0 rdma_recvs)" -gt $((${1:-0} + 20)) ]; do pause 0.1; done; }
+ends() {  # ends WHO REASON: the process fails and says this
+  local process=${!1} log=near status=0 i
+  [ "$1" = receiver ] || log=far
+  for ((i = 0; i < patience * 10; i++)); do
+    kill -0 "$process" 2>/dev/null || break
+    pause 0.1
+  done
+  ! kill -0 "$process" 2>/dev/null || die "the $1 does not end: $(cat "$work/$log")"
+  wait "$process" || status=$?
+  expect "exit status of the $1" "$status" -ne 0
+  grep -qE "$2" "$work/$log" || die "the $1 says: $(cat "$work/$log")"
+}
+
+echo "-- the sender is killed"
+before=$(rdma_counter rxe0 rdma_recvs)
+receive /dev/null
+send
+under_way "$before"
+pkill -9 -P $sender  # the program, below the shell that runs it there
+ends receiver LF1312
+wait $sender 2>/dev/null || true
+rdma_check_clean
+
+echo "-- the receiver is killed"
+before=$(rdma_counter rxe0 rdma_recvs)
+receive /dev/null
+send
+under_way "$before"
+kill -9 $receiver
+ends sender 'ended the connection|LF1312'
+rdma_check_clean
+
+echo "-- a slow receiver: the sender waits, nothing overruns, nothing is lost"
+before=$(rdma_counter rxe0 rdma_recvs)
+mkfifo "$work/slow"
+exec 7<>"$work/slow"
+receive "$work/slow"
+head -c 30000000 /dev/urandom >"$work/file"
+peer "$landfall" send --transport verbs --to "$here:$port" "$work/file" >"$work/far" 2>&1 &
+sender=$!
+pause 3
+head -c 30000000 <&7 | cmp - "$work/file" || die "what came differs"
+wait $sender || die "the sender: $(cat "$work/far")"
+wait $receiver || die "the receiver: $(cat "$work/near")"
+exec 7<&-
+rdma_check_clean
+
+echo "-- the link goes down"
+before=$(rdma_counter rxe0 rdma_recvs)
+receive /dev/null
+send
+under_way "$before"
+peer ip link set lf1 down
+ends sender 'LF1313|LF1312'
+# The receiver has nothing to say to its peer, and waits.
+kill -9 $receiver
+wait $receiver 2>/dev/null || true
+peer ip link set lf1 up
+peer ip -6 addr add "$there6/64" dev lf1 nodad 2>/dev/null || true
+rdma_check_clean
+
+echo "-- the receiver's device is removed"
+before=$(rdma_counter rxe0 rdma_recvs)
+receive /dev/null
+send
+under_way "$before"
+rdma link delete rxe0
+ends receiver LF1265
+ends sender 'LF131[23]|ended the connection'
+rdma link add rxe0 type rxe netdev lf0
+
+echo "-- memory that may not be pinned"
+status=0
+setpriv --bounding-set -ipc_lock bash -c "ulimit -l 64; exec '$landfall' recv --transport verbs --size 8MiB --to /dev/null" \
+  >"$work/near" 2>&1 || status=$?
+expect "exit status" $status -eq 69
+grep -q LF1004 "$work/near" || die "it says: $(cat "$work/near")"
+
+echo "-- and after all that it works"
+before=$(rdma_counter rxe0 rdma_recvs)
+receive "$work/copy"
+peer "$landfall" send --transport verbs --to "$here:$port" "$work/file" >"$work/far" 2>&1 || die "$(cat "$work/far")"
+wait $receiver || die "$(cat "$work/near")"
+cmp "$work/file" "$work/copy"
+expect "receivers that were not ready" "$(rdma_counter rxe1 rcvd_rnr_err)" -eq 0
+rdma_down
+rmmod landfall_nic
