@@ -83,8 +83,8 @@ class Rig {
 
   /// Polls every Receiver once; false: nothing happened.
   bool step();
-  /// Steps until `done`, sleeping on the Receivers' wait_fds. False: 30 seconds passed
-  /// without a Completion, or a poll failed.
+  /// Steps until `done`, sleeping on the Receivers' wait_fds. False: ten seconds passed (in the
+  /// lab 30) without a Completion, or a poll failed.
   bool until(const std::function<bool()>& done);
   /// Steps until nothing has happened for a while.
   void quiet(std::chrono::milliseconds for_so_long = std::chrono::milliseconds{40});

@@ -101,9 +101,12 @@ void choose_subjects(int& argc, char** argv) {
       choose_mutant(argv[++i]);
     } else if ((argument == "--devmem-tcp" || argument == "--zcrx") && has_value) {
       choose_nic(argv[++i], argument.substr(2));
-    } else if (argument == "--verbs") {
-      g_subjects.push_back({.label = "verbs",
-                            .transport = "verbs",
+    } else if (argument == "--verbs" || argument == "--ofi-verbs") {
+      const bool ofi = argument == "--ofi-verbs";
+      g_subjects.push_back({.label = ofi ? "ofi-verbs" : "verbs",
+                            .transport = ofi ? "ofi" : "verbs",
+                            .options = ofi ? std::vector<std::string>{"ofi.provider=verbs"}
+                                           : std::vector<std::string>{},
                             .here = {"", "10.77.0.1", "fd77::1"},
                             .there = {"peer", "10.77.0.2", "fd77::2"},
                             .senders_are_landfall = true});

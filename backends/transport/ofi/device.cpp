@@ -33,6 +33,10 @@ struct fi_mr_dmabuf {
 
 constexpr std::int32_t kCuda = 2;  // landfall_memory.device_kind
 
+/// What a queue asks of one endpoint at most (messages/sending.cpp). `verbs` gives an endpoint no
+/// more than the domain was opened with (vrb_open_ep, prov/verbs of 1.17), 384 if nothing is said.
+constexpr Wanted kMost{.sends = 128, .receives = messages::kWindowMax + 2};
+
 /// Of this host's addresses those that the provider was asked for may be bound to.
 bool same_address(const sockaddr* left, const void* right) noexcept {
   const auto* other = static_cast<const sockaddr*>(right);
@@ -149,6 +153,19 @@ int get_info(const landfall_host* host, const fi_info& hints, Info* ret_list) no
   return number;
 }
 
+/// The same with room for kMost, where it can be had; nullptr: no memory.
+Info largest(const landfall_host* host, const fi_info& candidate, bool device_memory) {
+  const Info hints = hints_for(kMost, device_memory);
+  if (hints == nullptr || !set_text(&hints->domain_attr->name, candidate.domain_attr->name) ||
+      !set_text(&hints->fabric_attr->prov_name, candidate.fabric_attr->prov_name))
+    return nullptr;
+  Info list;
+  if (get_info(host, *hints, &list) == 0)
+    for (const fi_info* one = list.get(); one != nullptr; one = one->next)
+      if (fits(*one) && one->addr_format == candidate.addr_format) return copy_of(*one);
+  return copy_of(candidate);
+}
+
 struct Candidates {
   Info list;
   std::vector<const fi_info*> ordered;
@@ -216,7 +233,7 @@ landfall_errc OfiDevice::open(const landfall_domain_spec& spec, const messages::
 
 landfall_errc OfiDevice::open_candidate(const landfall_domain_spec& spec, const fi_info& candidate,
                                         landfall_why* why) {
-  info_ = copy_of(candidate);
+  info_ = largest(host_, candidate, only_on_device(spec.region));
   if (info_ == nullptr) return refuse(why, LANDFALL_ERRC_no_memory, LANDFALL_REASON_out_of_memory);
   const auto failed = [&](const char* call, int number) {
     return refuse_call(why, call, number, LANDFALL_REASON_no_rdma_device);

@@ -42,17 +42,13 @@ landfall_errc OfiFabric::open(landfall_why* why) {
   if (spec_.queue.spill != nullptr)
     if (const auto code = device_.register_memory(*spec_.queue.spill, -1, 0, &spill_, why))
       return code;
-  if (spec_.slots == 0) {
-    landfall_memory memory{};
-    memory.host = nothing_.data();
-    memory.size_bytes = nothing_.size();
-    if (const auto code = device_.register_memory(memory, -1, 0, &room_for_nothing_, why))
-      return code;
-  }
-  const std::uint64_t per_link = spec_.sends_per_link + spec_.receives_per_link;
+  landfall_memory memory{};
+  memory.host = nothing_.data();
+  memory.size_bytes = nothing_.size();
+  if (const auto code = device_.register_memory(memory, -1, 0, &room_for_nothing_, why))
+    return code;
   fi_cq_attr of_completions{};
-  of_completions.size =
-      std::min<std::uint64_t>(spec_.slots + spec_.links * per_link, kCompletionsMax);
+  of_completions.size = completions();
   of_completions.format = FI_CQ_FORMAT_DATA;
   of_completions.wait_obj = FI_WAIT_FD;
   if (const int number = ofi::make<fid_cq>(host_, "fi_cq_open", &completions_, [&](fid_cq** out) {
@@ -73,6 +69,16 @@ landfall_errc OfiFabric::open(landfall_why* why) {
   return number == 0 ? LANDFALL_ERRC_ok
                      : refuse_os(why, "epoll of libfabric's queues",
                                  LANDFALL_REASON_event_fd_failed, number);
+}
+
+/// Room for what may be under way. `verbs` takes the receives of whole connections out of it, as
+/// many as go in, and leaves the rest to the sends of all (vrb_ep_bind, prov/verbs of 1.17): so
+/// that is made as large as it can be.
+std::uint64_t OfiFabric::completions() const noexcept {
+  const std::uint64_t per_link = spec_.sends_per_link + spec_.receives_per_link;
+  const std::uint64_t under_way = spec_.slots + spec_.links * per_link;
+  const std::uint64_t receives = std::max<std::uint64_t>(wanted().receives, 1);
+  return std::min<std::uint64_t>((under_way / receives + 1) * receives - 1, kCompletionsMax);
 }
 
 int OfiFabric::watch(fid& object) {
@@ -188,17 +194,21 @@ int OfiFabric::send(Link& link, const Outgoing& what) noexcept {
 }
 
 int OfiFabric::try_send(Connection& link, const Outgoing& what) noexcept {
-  if (link.endpoint == nullptr) return ENOTCONN;
+  if (link.endpoint == nullptr) return ECONNRESET;
   Operation& operation = take(link);
   operation.cookie = what.cookie;
   operation.sends = true;
-  const Registered& memory = what.memory == 0 ? device_.region() : spill_;
-  iovec piece{memory.base + what.offset, what.length};
+  // A message without bytes has a piece as well: `verbs` sends what is short from a copy, and
+  // writes where that is into the first piece's place (vrb_send_iov of 1.17).
+  const Registered& memory = what.length == 0   ? room_for_nothing_
+                             : what.memory == 0 ? device_.region()
+                                                : spill_;
+  iovec piece{memory.base + (what.length == 0 ? 0 : what.offset), what.length};
   void* descriptor = memory.descriptor();
   fi_msg message{};
   message.msg_iov = &piece;
   message.desc = &descriptor;
-  message.iov_count = what.length == 0 ? 0 : 1;
+  message.iov_count = 1;
   message.context = &operation.room;
   message.data = what.immediate;
   std::uint64_t flags = FI_REMOTE_CQ_DATA | FI_COMPLETION;

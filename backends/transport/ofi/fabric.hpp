@@ -120,6 +120,7 @@ class OfiFabric final : public messages::Fabric {
   Connection* link_of(const fid* endpoint) const noexcept;
 
   // fabric.cpp
+  std::uint64_t completions() const noexcept;
   int watch(fid& object);
   void unwatch(fid& object) noexcept;
   /// False: there are no more now.

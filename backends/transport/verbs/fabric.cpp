@@ -180,7 +180,7 @@ int VerbsFabric::post_empty(messages::Link& any, std::uint32_t count) noexcept {
 
 int VerbsFabric::send(messages::Link& any, const messages::Outgoing& what) noexcept {
   auto& link = static_cast<VerbsLink&>(any);
-  if (link.state != VerbsLink::State::open) return ENOTCONN;
+  if (link.state != VerbsLink::State::open) return ECONNRESET;
   if (const int injected = fault(device_.host(), "ibv_post_send")) return injected;
   ibv_sge piece{.addr = address_of(what.memory) + what.offset,
                 .length = what.length,

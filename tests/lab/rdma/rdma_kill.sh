@@ -21,16 +21,23 @@ for ((i = 0; i < kills; i++)); do
   before=$(rdma_counter rxe0 rdma_recvs)
   peer "$landfall" send --transport verbs --to "$here:$(cat "$work/port")" "$work/file" >/dev/null 2>&1 &
   sender=$!
-  pause "$((RANDOM % 2)).$((RANDOM % 10))$((RANDOM % 10))"
+  # Every fourth at once, while they connect.
+  until ((i % 4 == 3)) || [ "$(rdma_counter rxe0 rdma_recvs)" != "$before" ]; do pause 0.02; done
+  pause "0.$((RANDOM % 5))$((RANDOM % 10))"
   phase=connecting
   [ "$(rdma_counter rxe0 rdma_recvs)" = "$before" ] || phase=receiving
   kill -0 $receiver 2>/dev/null || phase=ended
   hits[$phase]=$((${hits[$phase]:-0} + 1))
   if ((i % 3 == 2)); then
     pkill -9 -P $sender || true  # the program, below the shell that runs it there
-  else
-    kill -9 $receiver 2>/dev/null || true
+    # A receiver that had a connection ends with it; one that had none waits for the next.
+    for _ in {1..50}; do
+      kill -0 $receiver 2>/dev/null || break
+      pause 0.1
+    done
+    [ $phase = connecting ] || ! kill -0 $receiver 2>/dev/null || die "kill $i: the receiver goes on"
   fi
+  kill -9 $receiver 2>/dev/null || true
   for process in $receiver $sender; do wait "$process" 2>/dev/null || true; done
   rdma_check_clean
 done

@@ -26,7 +26,12 @@ send() {  # send: $sender, of a file that takes for ever
   peer "$landfall" send --transport verbs --finish-timeout 20 --to "$here:$port" - </dev/zero >"$work/far" 2>&1 &
   sender=$!
 }
-under_way() { until [ "$(rdma_counter rxe0 rdma_recvs)" -gt $((${1:-0} + 20)) ]; do pause 0.1; done; }
+under_way() {  # under_way MESSAGES: some more than these have come
+  until [ "$(rdma_counter rxe0 rdma_recvs)" -gt $(($1 + 20)) ]; do
+    kill -0 $sender 2>/dev/null || die "the sender ended: $(cat "$work/far" "$work/near")"
+    pause 0.1
+  done
+}
 ends() {  # ends WHO REASON: the process fails and says this
   local process=${!1} log=near status=0 i
   [ "$1" = receiver ] || log=far
@@ -85,7 +90,7 @@ ends sender 'LF1313|LF1312'
 kill -9 $receiver
 wait $receiver 2>/dev/null || true
 peer ip link set lf1 up
-peer ip -6 addr add "$there6/64" dev lf1 nodad 2>/dev/null || true
+until [ "$(rdma link | grep -c ACTIVE)" = 2 ]; do pause 0.1; done
 rdma_check_clean
 
 echo "-- the receiver's device is removed"
