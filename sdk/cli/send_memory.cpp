@@ -149,9 +149,7 @@ Result<std::unique_ptr<Outlet>> SendMemory::connect(const Address& to, std::uint
   const auto deadline = Clock::now() + timeout;
   for (;;) {
     const auto left = std::max<Clock::duration>(deadline - Clock::now(), Clock::duration::zero());
-    // A request that was lost is asked again after seconds only (rdma_cm): better begin anew.
-    Result<landfall::Sender> sender =
-        group_.connect(to, std::min<Clock::duration>(left, std::chrono::seconds{3}));
+    Result<landfall::Sender> sender = group_.connect(to, left);
     if (sender) return make_outlet(std::move(*sender), index, sent_bytes);
     const bool later = sender.error().reason() == ReasonCode::peer_unreachable;
     if (!later || left == left.zero()) return sender.error();

@@ -177,8 +177,10 @@ int VerbsFabric::adopt(messages::Link& any, void* owner) {
 
 int VerbsFabric::accept(messages::Link& any, std::span<const std::byte> data) noexcept {
   rdma_conn_param said = parameters(data);
-  return attempt(device_.host(), "rdma_accept",
-                 [&] { return library_.rdma_accept(own(any).id, &said); });
+  const int number = attempt(device_.host(), "rdma_accept",
+                             [&] { return library_.rdma_accept(own(any).id, &said); });
+  // The other side has given up meanwhile (cma_accept finds another state, drivers/infiniband/core).
+  return number == EINVAL ? ECONNRESET : number;
 }
 
 void VerbsFabric::refuse(messages::Link& any, std::span<const std::byte> data) noexcept {

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 suite=$2
 # These take minutes in emulation: a soak has them, and verbs' model and ofi run them on any machine.
-long='*Trickles*:*ADropOnAnotherThread*:*ClosingLeaks*:*DroppedOnManyThreads*'
+long='*Trickles*:*ADropOnAnotherThread*:*ClosingLeaks*:*DroppedOnManyThreads*:*EveryOutsideCall*'
 filter=("--gtest_filter=-*Memories*:$long")
 [ -z "${LANDFALL_SOAK-}" ] || filter=("--gtest_filter=-*Memories*")
 load

@@ -60,7 +60,7 @@ before=$(rdma_counter rxe0 rdma_recvs)
 receive /dev/null
 send
 under_way "$before"
-kill -9 $receiver
+kill -9 $receiver || die "the receiver has ended: $(cat "$work/near" "$work/far")"
 ends sender 'ended the connection|LF1312'
 rdma_check_clean
 
@@ -87,11 +87,14 @@ under_way "$before"
 peer ip link set lf1 down
 ends sender 'LF1313|LF1312'
 # The receiver has nothing to say to its peer, and waits.
-kill -9 $receiver
+kill -9 $receiver || die "the receiver has ended: $(cat "$work/near" "$work/far")"
 wait $receiver 2>/dev/null || true
 peer ip link set lf1 up
-until [ "$(rdma link | grep -c ACTIVE)" = 2 ]; do pause 0.1; done
 rdma_check_clean
+
+# After that no connection was made over these devices any more (seen on Linux 7.3; why was not found out).
+rdma_down
+rdma_up
 
 echo "-- the receiver's device is removed"
 before=$(rdma_counter rxe0 rdma_recvs)
