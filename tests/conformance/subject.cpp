@@ -88,6 +88,20 @@ void choose_nic(const std::string& interface, const std::string& transport) {
                         .region_least_bytes = 1u << 20});
 }
 
+void choose_rdma(const std::string& label) {
+  const Place here{"", "10.77.0.1", "fd77::1"}, there{"peer", "10.77.0.2", "fd77::2"};
+  Subject subject{.label = label, .transport = "verbs", .here = here, .there = there};
+  subject.senders_are_landfall = true;
+  if (label == "ofi-verbs") {
+    subject.transport = "ofi";
+    subject.options = {"ofi.provider=verbs"};
+    // libfabric looks at the addresses of devices once in a process (vrb_init_info, prov/verbs of
+    // 1.17), so that what it is told there is true of one namespace.
+    subject.there = here;
+  }
+  g_subjects.push_back(std::move(subject));
+}
+
 }  // namespace
 
 void choose_subjects(int& argc, char** argv) {
@@ -102,14 +116,7 @@ void choose_subjects(int& argc, char** argv) {
     } else if ((argument == "--devmem-tcp" || argument == "--zcrx") && has_value) {
       choose_nic(argv[++i], argument.substr(2));
     } else if (argument == "--verbs" || argument == "--ofi-verbs") {
-      const bool ofi = argument == "--ofi-verbs";
-      g_subjects.push_back({.label = ofi ? "ofi-verbs" : "verbs",
-                            .transport = ofi ? "ofi" : "verbs",
-                            .options = ofi ? std::vector<std::string>{"ofi.provider=verbs"}
-                                           : std::vector<std::string>{},
-                            .here = {"", "10.77.0.1", "fd77::1"},
-                            .there = {"peer", "10.77.0.2", "fd77::2"},
-                            .senders_are_landfall = true});
+      choose_rdma(argument.substr(2));
     } else if (argument == "--list-mutants") {
       for (const Mutant& mutant : mutants()) std::cout << mutant.name << '\n';
       std::exit(0);

@@ -14,6 +14,9 @@
 
 namespace landfall::ofi {
 
+/// Completions that one queue has room for: no more is asked for, and no less is of use.
+inline constexpr std::uint32_t kCompletionsMax = (1u << 17) - 1, kCompletionsMin = 1023;
+
 struct Connection;
 struct Listening;
 
@@ -55,6 +58,7 @@ class OfiDevice final : public messages::Device {
   fid_domain& domain() const noexcept { return *domain_; }
   const Registered& region() const noexcept { return region_; }
   std::uint32_t window() const noexcept { return window_; }
+  std::uint32_t completions_max() const noexcept { return completions_max_; }
   /// Can a send be told of only when the other side's provider has taken it?
   bool confirms() const noexcept { return confirms_; }
 
@@ -73,6 +77,7 @@ class OfiDevice final : public messages::Device {
  private:
   landfall_errc open_candidate(const landfall_domain_spec& spec, const fi_info& candidate,
                                landfall_why* why);
+  int try_completions();
   int register_iov(const landfall_memory& memory, Registered* ret_registered);
   int register_dmabuf(const landfall_memory& memory, int fd, std::uint64_t offset,
                       Registered* ret_registered);
@@ -82,7 +87,7 @@ class OfiDevice final : public messages::Device {
   Owned<fid_fabric> fabric_;
   Owned<fid_domain> domain_;
   Registered region_;
-  std::uint32_t window_ = 0;
+  std::uint32_t window_ = 0, completions_max_ = 0;
   bool confirms_ = false;
   std::atomic<std::uint64_t> next_key_{1};
 };

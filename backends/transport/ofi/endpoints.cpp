@@ -84,7 +84,8 @@ void OfiFabric::close(Listening& listening) noexcept {
   if (std::exchange(listening.closed, true)) return;
   // Closing the endpoint here would leave what has connected and said nothing yet with a pointer to
   // it (tcpx_cm_recv_req, prov/tcp of 1.17; xnet_handle_conn of 2.1). So its socket alone goes,
-  // with an active endpoint that takes it over (fi_passive_ep(3)).
+  // with an active endpoint that takes it over (fi_passive_ep(3)). With `verbs` that endpoint
+  // cannot be made, and what listened goes all the same (vrb_open_ep, prov/verbs of 1.17).
   const Info info = copy_of(*listening.info);
   if (info == nullptr) return;
   info->handle = &listening.pep->fid;

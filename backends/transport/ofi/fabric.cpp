@@ -78,7 +78,8 @@ std::uint64_t OfiFabric::completions() const noexcept {
   const std::uint64_t per_link = spec_.sends_per_link + spec_.receives_per_link;
   const std::uint64_t under_way = spec_.slots + spec_.links * per_link;
   const std::uint64_t receives = std::max<std::uint64_t>(wanted().receives, 1);
-  return std::min<std::uint64_t>((under_way / receives + 1) * receives - 1, kCompletionsMax);
+  return std::min<std::uint64_t>((under_way / receives + 1) * receives - 1,
+                                 device_.completions_max());
 }
 
 int OfiFabric::watch(fid& object) {

@@ -16,9 +16,6 @@
 
 namespace landfall::ofi {
 
-/// Completions that one queue has room for.
-inline constexpr std::uint32_t kCompletionsMax = 1u << 16;
-
 /// An endpoint that listens. Owned by the device; the endpoint stays until its Fabric goes, as
 /// providers name it in what comes late.
 struct Listening {

@@ -389,16 +389,13 @@ TEST_P(Ofi, TwoHundredFlows) {
   }));
 }
 
-// Goal: senders that are idle give up credits for which others wait: flows that could all have more
-// than there is are served one after another.
-TEST_P(Ofi, IdleSendersGiveWay) {
-  Pair pair{{.region_bytes = 256u << 10, .options = "slot=16KiB\n"}};  // 16 slots
-  ASSERT_TRUE(pair.open(GetParam()));
+/// One flow after another sends more than there are slots, three times, and all of them stay.
+void expect_turns(Pair& pair, std::uint64_t flows) {
   pair.receiver.patterned = pair.sender.patterned = false;
   pair.sender.set_rooms(16u << 10);
   std::uint64_t sent = 0;
   for (std::uint64_t round = 0; round < 3; ++round) {
-    for (std::uint64_t tag = 1; tag <= 8; ++tag) {
+    for (std::uint64_t tag = 1; tag <= flows; ++tag) {
       FlowState& flow = pair.sender.flows[tag];
       if (round == 0) {
         ASSERT_EQ(pair.sender.connect(pair.receiver.address(), tag), LANDFALL_ERRC_ok);
@@ -419,6 +416,36 @@ TEST_P(Ofi, IdleSendersGiveWay) {
           << "flow " << tag << " in round " << round << " waits";
     }
   }
+}
+
+// Goal: senders that are idle give up credits for which others wait: flows that could all have more
+// than there is are served one after another.
+TEST_P(Ofi, IdleSendersGiveWay) {
+  Pair pair{{.region_bytes = 256u << 10, .options = "slot=16KiB\n"}};  // 16 slots
+  ASSERT_TRUE(pair.open(GetParam()));
+  expect_turns(pair, 8);
+}
+
+// Goal: where receives cannot be called off (verbs), what an idle sender gave up is what it has
+// next, no slot is lost, and there is one for each message that gives up.
+TEST_P(Ofi, WhatCannotBeCalledOffIsUsedNext) {
+  landfall::test::FaultPlan plan;
+  plan.fail_always("fi_cancel", ENOSYS);
+  const auto hook = plan.hook();
+  Pair pair{{.region_bytes = 256u << 10, .options = "slot=16KiB\n", .fault = hook}};
+  ASSERT_TRUE(pair.open(GetParam()));
+  expect_turns(pair, 5);
+  EXPECT_TRUE(plan.hit());
+  for (std::uint64_t tag = 1; tag <= 5; ++tag) pair.sender.close(tag);
+  const auto over = [](Queue& queue) {
+    return std::all_of(queue.flows.begin(), queue.flows.end(),
+                       [](const auto& one) { return one.second.ended(); });
+  };
+  ASSERT_TRUE(pair.until([&] { return over(pair.receiver); }));
+  for (auto& [tag, flow] : pair.receiver.flows) pair.receiver.close(tag);
+  // All slots are free again: one flow can have a quarter of them.
+  ASSERT_EQ(pair.sender.connect(pair.receiver.address(), 9), LANDFALL_ERRC_ok);
+  ASSERT_TRUE(pair.until([&] { return pair.sender.flows[9].opened; }));
 }
 
 // Goal: a connection that nobody answers fails by name.

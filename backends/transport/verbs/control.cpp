@@ -179,7 +179,8 @@ int VerbsFabric::accept(messages::Link& any, std::span<const std::byte> data) no
   rdma_conn_param said = parameters(data);
   const int number = attempt(device_.host(), "rdma_accept",
                              [&] { return library_.rdma_accept(own(any).id, &said); });
-  // The other side has given up meanwhile (cma_accept finds another state, drivers/infiniband/core).
+  // The other side has given up meanwhile (cma_accept finds another state,
+  // drivers/infiniband/core).
   return number == EINVAL ? ECONNRESET : number;
 }
 
