@@ -10,6 +10,14 @@
 
 #include "conformance/rig.hpp"
 
+// libfabric's tcp provider (1.17) keeps what it has of a connection that it has not told of when
+// its queue is closed: a sender that came while a call failed on purpose. ofi_test runs without
+// this.
+extern "C" [[gnu::visibility("default")]] const char* __lsan_default_suppressions();
+extern "C" const char* __lsan_default_suppressions() {
+  return "leak:libfabric.so.1\n";
+}
+
 namespace landfall::test {
 namespace {
 
