@@ -71,8 +71,8 @@ constexpr std::uint16_t kPort = 7;
 class Messages : public testing::TestWithParam<bool> {
  protected:
   struct End {
-    explicit End(FakeNetwork& network, std::uint64_t size = kRegion) : memory(size) {
-      domain.device = std::make_unique<FakeDevice>(network, memory);
+    explicit End(FakeNetwork& on, std::uint64_t size = kRegion) : memory(size) {
+      domain.device = std::make_unique<FakeDevice>(on, memory);
       domain.options.slot_bytes = kSlot;
     }
     void open(bool sends, std::uint64_t length, std::uint32_t flows = 1024) {

@@ -31,7 +31,7 @@ class ReceivingQueue final : public Queue {
   using Queue::Queue;
   landfall_errc open(landfall_why* why) override;
   void give_back(std::span<const landfall_return> returns) override;
-  void pause(Flow& flow, bool on) override;
+  void pause(Flow& any, bool on) override;
   landfall_errc send(Flow&, const landfall_send&, landfall_why*) override {
     return LANDFALL_ERRC_not_supported;
   }
@@ -41,12 +41,12 @@ class ReceivingQueue final : public Queue {
   Role other_role() const noexcept override { return Role::sender; }
   std::unique_ptr<Flow> make_flow() override { return std::make_unique<Incoming>(); }
   bool has_room() const noexcept override { return !free_numbers_.empty(); }
-  bool greet(Flow& flow, Hello* ret_hello) override;
+  bool greet(Flow& any, Hello* ret_hello) override;
   void on_established(Flow& flow) override { line_up(own(flow)); }
-  void on_message(Flow& flow, const Event& event) override;
-  void on_sent(Flow& flow, const Event& event) override;
-  void on_end(Flow& flow) override;
-  bool say_goodbye(Flow& flow) override;
+  void on_message(Flow& any, const Event& event) override;
+  void on_sent(Flow& any, const Event& event) override;
+  void on_end(Flow& any) override;
+  bool say_goodbye(Flow& any) override;
   bool holds_memory(const Flow& flow) const noexcept override {
     return static_cast<const Incoming&>(flow).out != 0;
   }

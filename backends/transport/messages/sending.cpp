@@ -39,18 +39,18 @@ class SendingQueue final : public Queue {
   landfall_errc open(landfall_why* why) override;
   void give_back(std::span<const landfall_return>) override {}
   void pause(Flow&, bool) override {}
-  landfall_errc send(Flow& flow, const landfall_send& what, landfall_why* why) override;
-  landfall_errc finish(Flow& flow) override;
+  landfall_errc send(Flow& any, const landfall_send& what, landfall_why* why) override;
+  landfall_errc finish(Flow& any) override;
 
  protected:
   Role other_role() const noexcept override { return Role::receiver; }
   std::unique_ptr<Flow> make_flow() override;
   bool greet(Flow& flow, Hello* ret_hello) override;
-  void on_established(Flow& flow) override;
-  void on_message(Flow& flow, const Event& event) override;
-  void on_sent(Flow& flow, const Event& event) override;
+  void on_established(Flow& any) override;
+  void on_message(Flow& any, const Event& event) override;
+  void on_sent(Flow& any, const Event& event) override;
   void on_end(Flow&) override {}
-  bool say_goodbye(Flow& flow) override;
+  bool say_goodbye(Flow& any) override;
   bool holds_memory(const Flow&) const noexcept override { return false; }
   void work() override {}
 

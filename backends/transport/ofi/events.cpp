@@ -7,7 +7,6 @@
 
 namespace landfall::ofi {
 
-using messages::Event;
 using State = Connection::State;
 
 namespace {

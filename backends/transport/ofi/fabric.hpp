@@ -74,7 +74,7 @@ class OfiFabric final : public messages::Fabric {
 
   bool shares_receives() const noexcept override { return false; }
   int post(messages::Link& link, std::span<const std::uint32_t> slots) noexcept override;
-  void take_back(messages::Link& link, std::uint32_t count) noexcept override;
+  void take_back(messages::Link& base, std::uint32_t count) noexcept override;
   int post_empty(messages::Link& link, std::uint32_t count) noexcept override;
   int send(messages::Link& link, const messages::Outgoing& what) noexcept override;
   std::uint32_t poll(std::span<messages::Event> out) noexcept override;
@@ -84,15 +84,15 @@ class OfiFabric final : public messages::Fabric {
   landfall_errc listen(const void* address, std::uint32_t length,
                        std::unique_ptr<messages::Place>* ret_place, void* ret_address,
                        std::uint32_t* ret_length, landfall_why* why) override;
-  void close(messages::Place& place) noexcept override;
+  void close(messages::Place& base) noexcept override;
   landfall_errc prepare(const void* address, std::uint32_t length, void* owner,
                         messages::Link** ret_link, landfall_why* why) override;
-  int connect(messages::Link& link, std::span<const std::byte> data) noexcept override;
-  int adopt(messages::Link& link, void* owner) override;
-  int accept(messages::Link& link, std::span<const std::byte> data) noexcept override;
-  void refuse(messages::Link& link, std::span<const std::byte> data) noexcept override;
-  void disconnect(messages::Link& link) noexcept override;
-  void drop(messages::Link& link, std::vector<std::uint32_t>* ret_slots) noexcept override;
+  int connect(messages::Link& base, std::span<const std::byte> data) noexcept override;
+  int adopt(messages::Link& base, void* owner) override;
+  int accept(messages::Link& base, std::span<const std::byte> data) noexcept override;
+  void refuse(messages::Link& base, std::span<const std::byte> data) noexcept override;
+  void disconnect(messages::Link& base) noexcept override;
+  void drop(messages::Link& base, std::vector<std::uint32_t>* ret_slots) noexcept override;
 
  private:
   using Event = messages::Event;

@@ -48,8 +48,8 @@ class VerbsFabric final : public messages::Fabric, private Concerned {
   bool shares_receives() const noexcept override { return true; }
   int post(messages::Link& link, std::span<const std::uint32_t> slots) noexcept override;
   void take_back(messages::Link&, std::uint32_t) noexcept override {}
-  int post_empty(messages::Link& link, std::uint32_t count) noexcept override;
-  int send(messages::Link& link, const messages::Outgoing& what) noexcept override;
+  int post_empty(messages::Link& any, std::uint32_t count) noexcept override;
+  int send(messages::Link& any, const messages::Outgoing& what) noexcept override;
   std::uint32_t poll(std::span<messages::Event> out) noexcept override;
   bool arm() noexcept override;
   int wait_fd() const noexcept override { return epoll_; }
@@ -60,12 +60,12 @@ class VerbsFabric final : public messages::Fabric, private Concerned {
   void close(messages::Place& place) noexcept override;
   landfall_errc prepare(const void* address, std::uint32_t length, void* owner,
                         messages::Link** ret_link, landfall_why* why) override;
-  int connect(messages::Link& link, std::span<const std::byte> data) noexcept override;
-  int adopt(messages::Link& link, void* owner) override;
-  int accept(messages::Link& link, std::span<const std::byte> data) noexcept override;
-  void refuse(messages::Link& link, std::span<const std::byte> data) noexcept override;
-  void disconnect(messages::Link& link) noexcept override;
-  void drop(messages::Link& link, std::vector<std::uint32_t>* ret_slots) noexcept override;
+  int connect(messages::Link& any, std::span<const std::byte> data) noexcept override;
+  int adopt(messages::Link& any, void* owner) override;
+  int accept(messages::Link& any, std::span<const std::byte> data) noexcept override;
+  void refuse(messages::Link& any, std::span<const std::byte> data) noexcept override;
+  void disconnect(messages::Link& any) noexcept override;
+  void drop(messages::Link& any, std::vector<std::uint32_t>* ret_slots) noexcept override;
 
  private:
   static constexpr std::size_t kBatch = 64;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # verbs against ib_send_bw (perftest) over soft-RoCE: pairs in turn in one boot, one connection by rdma_cm,
 # MESSAGE bytes each; throughput and the receiver's CPU. Of ib_send_bw that of its process, less what one
-# of two messages takes. usage: bench.sh NIC_TOOL MESSAGE_STREAM [PAIRS [MESSAGE [BYTES]]]
+# of ten messages takes. usage: bench.sh NIC_TOOL MESSAGE_STREAM [PAIRS [MESSAGE [BYTES]]]
 # EVENTS=1: ib_send_bw sleeps until something comes, as landfall does; else it looks all the time.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -17,15 +17,15 @@ perftest() {  # perftest COUNT: $rate in MB/s, $cpu in seconds
   for _ in 1 2 3 4 5; do  # now and then its clock is not what it wants
     port=$((port + 1))
     # shellcheck disable=SC2086  # one word or none
-    bash -c 'ib_send_bw "$@"; s=$?; read -r u k < <(times | sed -n 2p | sed "s/[ms]/ /g" | awk "{print \$1*60+\$2, \$3*60+\$4}"); echo "cpu $u $k"; exit $s' \
-      - -d rxe0 -R -p $port -n "$1" -s "$message" ${EVENTS:+-e} >"$work/near" 2>&1 &
+    bash -c 'ib_send_bw "${@:2}"; s=$?; times >"$1"; exit $s' - "$work/times" \
+      -d rxe0 -R -p $port -n "$1" -s "$message" ${EVENTS:+-e} >"$work/near" 2>&1 &
     receiver=$!
     rdma_listening $port rdma $receiver
     # shellcheck disable=SC2086
     peer timeout "$patience" ib_send_bw -d rxe1 -R -p $port -n "$1" -s "$message" ${EVENTS:+-e} "$here" >"$work/far" 2>&1 || true
     if wait $receiver; then
       rate=$(awk -v b="$message" '$1 == b { print $4 * 1.048576 }' "$work/near")
-      cpu=$(awk '$1 == "cpu" { print $2 + $3 }' "$work/near")
+      cpu=$(awk -F '[ms ]+' 'NR == 2 { print $1 * 60 + $2 + $3 * 60 + $4 }' "$work/times")
       [ -z "$rate" ] || return 0
     fi
   done
@@ -44,7 +44,7 @@ landfall() {
   rate=$(sed -nE 's/bytes=([0-9]+) seconds=([0-9.]+).*/\1 \2/p' "$work/near" | awk '{ print $1 / $2 / 1e6 }')
   cpu=$(sed -nE 's/.*cpu=([0-9.]+)/\1/p' "$work/near")
 }
-perftest 2
+perftest 10
 idle=$cpu
 for ((i = 0; i < pairs; i++)); do
   for side in $((i % 2)) $((1 - i % 2)); do
