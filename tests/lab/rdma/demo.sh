@@ -18,7 +18,7 @@ say "the devices: $(rdma link | sed 's/ *$//' | paste -sd ';')"
 say "the file: $file, $(stat -c %s "$file") bytes"
 
 transfer() {  # transfer WHAT [SEND_OPTION...]
-  local what=$1 messages
+  local what=$1
   shift
   rm -rf "$work"/{port,received}
   mkdir "$work/received"
