@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -80,9 +81,10 @@ bool is_on_interface(const std::string& device, const std::string& interface) {
 bool has_active_port(ibv_context* context, const ibv_device_attr& attributes) {
   for (int port = 1; port <= attributes.phys_port_cnt; ++port) {
     ibv_port_attr state{};
-    // The inline form asks the device's own table, without a symbol of the library's.
-    const verbs_context* table = verbs_get_ctx_op(context, query_port);
-    if (table != nullptr &&
+    // What ibv_query_port(3) does inline: the device's own table, as far as it reaches.
+    const verbs_context* table = verbs_get_ctx(context);
+    if (table != nullptr && table->sz >= sizeof *table - offsetof(verbs_context, query_port) &&
+        table->query_port != nullptr &&
         table->query_port(context, static_cast<std::uint8_t>(port), &state, sizeof state) == 0 &&
         state.state == IBV_PORT_ACTIVE)
       return true;
