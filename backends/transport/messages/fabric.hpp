@@ -17,6 +17,7 @@ inline constexpr std::uint32_t kNoSlot = UINT32_MAX;  // a receive without memor
 /// One connection, as the fabric has it. Made and freed by its Fabric; `owner` is the user's.
 struct Link {
   void* owner = nullptr;
+  bool at_end = false;  // the other side has said that nothing more comes
 };
 
 /// A place that connections come to; freed by Fabric::close.

@@ -23,7 +23,7 @@ struct Incoming final : Flow {
   std::uint32_t target = kFirstCredits;
   std::uint32_t controls = 0;  // under way
   std::uint32_t out = 0;       // extents
-  bool numbered = false, paused = false, in_line = false, recalled = false, leaving = false;
+  bool numbered = false, paused = false, in_line = false, leaving = false;
 };
 
 class ReceivingQueue final : public Queue {
@@ -134,14 +134,14 @@ bool ReceivingQueue::greet(Flow& any, Hello* ret_hello) {
     flow.numbered = true;
     flows_.push_back(&flow);
   }
-  flow.credits = std::min({kFirstCredits, window_, available()});
+  flow.credits = post(flow, std::min(kFirstCredits, window_));
   if (flow.credits == 0) return false;
   *ret_hello = {.role = Role::receiver,
                 .slot_bytes = slot_bytes_,
                 .window = window_,
                 .credits = flow.credits,
                 .flow = flow.number};
-  return post(flow, flow.credits) == flow.credits;
+  return true;
 }
 
 void ReceivingQueue::line_up(Incoming& flow) {
@@ -176,7 +176,6 @@ void ReceivingQueue::recall() {
         flow->controls < kControls && (richest == nullptr || flow->credits > richest->credits))
       richest = flow;
   if (richest == nullptr || say(*richest, {.kind = Immediate::Kind::recall}) != 0) return;
-  richest->recalled = true;
   recalled_ = richest;
 }
 
@@ -219,6 +218,7 @@ void ReceivingQueue::on_message(Flow& any, const Event& event) {
       on_data(flow, event, said->message_end);
       return line_up(flow);
     case Immediate::Kind::end:
+      flow.link->at_end = true;
       return end(flow, 0, LANDFALL_REASON_none);
     case Immediate::Kind::returned:
       flow.credits -= said->count;

@@ -294,7 +294,8 @@ void VerbsFabric::ended(VerbsLink& link, int number) noexcept {
 
 void VerbsFabric::tell_end(VerbsLink& link) noexcept {
   link.state = State::ended;
-  ending_.push_back({.kind = Event::Kind::ended, .number = link.end_number, .link = &link});
+  ending_.push_back({{.kind = Event::Kind::ended, .number = link.end_number, .link = &link},
+                     completed_ + places_});
 }
 
 void VerbsFabric::disconnect(messages::Link& any) noexcept {
@@ -304,12 +305,13 @@ void VerbsFabric::disconnect(messages::Link& any) noexcept {
 void VerbsFabric::drop(messages::Link& any, std::vector<std::uint32_t>*) noexcept {
   VerbsLink& link = own(any);
   links_.erase(link.qp_number);
-  if (link.state != State::requested && srq_ != nullptr) suspect(link);
-  std::erase_if(ending_, [&](const Event& event) { return event.link == &link; });
+  may_have_lost_ = may_have_lost_ || !link.at_end;
+  std::erase_if(ending_, [&](const Ending& one) { return one.event.link == &link; });
   std::erase_if(told_, [&](const Event& event) { return event.link == &link; });
   if (link.id->qp != nullptr) library_.rdma_destroy_qp(link.id);
   library_.rdma_destroy_id(link.id);
   delete &link;
+  if (links_.empty() && may_have_lost_ && srq_ != nullptr) renew_srq();
 }
 
 }  // namespace landfall::verbs

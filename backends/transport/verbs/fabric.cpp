@@ -87,30 +87,33 @@ landfall_errc VerbsFabric::make_queues(landfall_why* why) {
       }))
     return refuse_call(why, "ibv_create_comp_channel", number);
   // It can never overrun: a place for whatever may be posted.
-  const std::uint64_t places =
+  places_ =
       spec_.slots + std::uint64_t{spec_.links} * (spec_.sends_per_link + spec_.receives_per_link);
-  if (places > static_cast<std::uint64_t>(device_.attributes().max_cqe))
-    return authoring::refuse(why, LANDFALL_ERRC_limit_reached, LANDFALL_REASON_fabric_call_failed,
-                             LANDFALL_ORIGIN_VERBS, 0,
-                             "the device's completion queues have %d places, and %llu are wanted",
-                             device_.attributes().max_cqe, static_cast<unsigned long long>(places));
+  if (places_ > static_cast<std::uint64_t>(device_.attributes().max_cqe))
+    return authoring::refuse(
+        why, LANDFALL_ERRC_limit_reached, LANDFALL_REASON_fabric_call_failed, LANDFALL_ORIGIN_VERBS,
+        0, "the device's completion queues have %d places, and %llu are wanted",
+        device_.attributes().max_cqe, static_cast<unsigned long long>(places_));
   if (const int number = attempt(host, "ibv_create_cq", [&] {
-        cq_ = library_.ibv_create_cq(device_.context(), static_cast<int>(places), nullptr, channel_,
-                                     0);
+        cq_ = library_.ibv_create_cq(device_.context(), static_cast<int>(places_), nullptr,
+                                     channel_, 0);
         return cq_ == nullptr ? -1 : 0;
       }))
     return refuse_call(why, "ibv_create_cq", number);
   if (spec_.slots == 0) return LANDFALL_ERRC_ok;
-  posts_.resize(spec_.slots);
+  posted_.resize(spec_.slots);
+  if (const int number = create_srq()) return refuse_call(why, "ibv_create_srq", number);
+  return LANDFALL_ERRC_ok;
+}
+
+int VerbsFabric::create_srq() noexcept {
   ibv_srq_init_attr wanted{};
   wanted.attr.max_wr = spec_.slots;
   wanted.attr.max_sge = 1;
-  if (const int number = attempt(host, "ibv_create_srq", [&] {
-        srq_ = library_.ibv_create_srq(device_.pd(), &wanted);
-        return srq_ == nullptr ? -1 : 0;
-      }))
-    return refuse_call(why, "ibv_create_srq", number);
-  return LANDFALL_ERRC_ok;
+  return attempt(device_.host(), "ibv_create_srq", [&] {
+    srq_ = library_.ibv_create_srq(device_.pd(), &wanted);
+    return srq_ == nullptr ? -1 : 0;
+  });
 }
 
 landfall_errc VerbsFabric::make_epoll(landfall_why* why) {
@@ -150,7 +153,7 @@ int VerbsFabric::post_slots(std::span<const std::uint32_t> slots) noexcept {
                            std::uint64_t{slots[i]} * spec_.slot_bytes,
                    .length = spec_.slot_bytes,
                    .lkey = device_.region().mr->lkey};
-      posts_[slots[i]] = ++post_count_;
+      posted_[slots[i]] = true;
       requests[i] = {.wr_id = slots[i],
                      .next = i + 1 < count ? &requests[i + 1] : nullptr,
                      .sg_list = &pieces[i],
@@ -210,23 +213,16 @@ std::uint32_t VerbsFabric::take_told(std::span<Event> out) noexcept {
 }
 
 std::uint32_t VerbsFabric::poll(std::span<Event> out) noexcept {
+  const std::size_t known = ending_.size();
   std::uint32_t count = take_told(out);
   count += take_completions(out.subspan(count));
-  // Full: there may be more, and they go first; but not for ever.
-  if (count == out.size() && ++polls_ % kLooksEvery != 0) return count;
-  if (count < out.size() && ending_.empty()) take_control();
-  if (!ending_.empty()) {
-    // These were told before this look, which finds what came before them.
-    const std::vector<Event> ending = std::exchange(ending_, {});
-    const std::uint32_t before = count;
-    count += take_completions(out.subspan(count));
-    if (count == out.size() && count != before) {
-      ending_.insert(ending_.begin(), ending.begin(), ending.end());
-      return count;
-    }
-    for (const Event& event : ending) tell(event);
-  }
-  if (!suspicions_.empty()) find_lost();
+  const bool was_empty = count < out.size();
+  // Completions go first; but not for ever.
+  if (was_empty || ++polls_ % kLooksEvery == 0) take_control();
+  std::size_t ripe = 0;
+  while (ripe < known && (was_empty || ending_[ripe].due <= completed_))
+    tell(ending_[ripe++].event);
+  ending_.erase(ending_.begin(), ending_.begin() + static_cast<std::ptrdiff_t>(ripe));
   if (const int number = lost_.load(std::memory_order_acquire); number != 0 && !lost_told_) {
     lost_told_ = true;
     tell({.kind = Event::Kind::lost, .number = number});
@@ -249,6 +245,7 @@ std::uint32_t VerbsFabric::take_completions(std::span<Event> out) noexcept {
       if (answer <= 0) return count;
       got = static_cast<std::uint32_t>(answer);
     }
+    completed_ += got;
     for (std::uint32_t i = 0; i < got; ++i)
       if (translate(completions_[i], &out[count])) ++count;
   }
@@ -271,11 +268,7 @@ bool VerbsFabric::translate(const ibv_wc& completion, Event* ret_event) noexcept
   }
   const bool has_slot = (completion.wr_id & kEmpty) == 0;
   const auto slot = static_cast<std::uint32_t>(completion.wr_id);
-  if (has_slot) {
-    last_completed_ = std::max(last_completed_, posts_[slot]);
-    if (link != nullptr) link->last_post = posts_[slot];
-    posts_[slot] = 0;
-  }
+  if (has_slot) posted_[slot] = false;
   if (!worked || link == nullptr || (completion.wc_flags & IBV_WC_WITH_IMM) == 0) {
     // Nobody's, or nothing: its slot is there for another one.
     if (has_slot) post_slots({&slot, 1});
@@ -291,28 +284,18 @@ bool VerbsFabric::translate(const ibv_wc& completion, Event* ret_event) noexcept
   return true;
 }
 
-void VerbsFabric::suspect(VerbsLink& ended) {
-  Suspicion suspicion;
-  // Taken by now are those that have completed, one of each queue pair, and those that were lost.
-  suspicion.until = std::min(post_count_, last_completed_ + links_.size() + suspicions_.size() + 1);
-  for (const auto& [number, link] : links_) suspicion.others.push_back(link);
-  for (Suspicion& earlier : suspicions_) std::erase(earlier.others, &ended);
-  suspicions_.push_back(std::move(suspicion));
-}
-
-void VerbsFabric::find_lost() noexcept {
-  const auto is_clear = [this](const Suspicion& suspicion) {
-    return last_completed_ > suspicion.until &&
-           std::ranges::all_of(suspicion.others, [&](const VerbsLink* link) {
-             return link->last_post > suspicion.until;
-           });
-  };
-  while (!suspicions_.empty() && is_clear(suspicions_.front())) {
-    const std::uint64_t until = suspicions_.front().until;
-    suspicions_.erase(suspicions_.begin());
-    for (std::uint32_t slot = 0; slot < posts_.size(); ++slot)
-      if (posts_[slot] != 0 && posts_[slot] <= until) post_slots({&slot, 1});
+/// No queue pair is left, so that nothing completes any more.
+void VerbsFabric::renew_srq() noexcept {
+  may_have_lost_ = false;
+  peeked_ = 0;
+  while (ibv_poll_cq(cq_, static_cast<int>(kBatch), completions_.data()) > 0) {
+    // Nobody's. The slots of these are posted again with those that were lost.
   }
+  if (const int number = library_.ibv_destroy_srq(srq_)) return on_lost(number);
+  srq_ = nullptr;
+  if (const int number = create_srq()) return on_lost(number);
+  for (std::uint32_t slot = 0; slot < posted_.size(); ++slot)
+    if (posted_[slot]) post_slots({&slot, 1});
 }
 
 bool VerbsFabric::arm() noexcept {

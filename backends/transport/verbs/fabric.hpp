@@ -29,8 +29,7 @@ struct VerbsLink final : messages::Link {
   };
   rdma_cm_id* id = nullptr;
   std::uint32_t qp_number = 0;
-  std::uint32_t sends = 0;      // under way
-  std::uint64_t last_post = 0;  // of the slot that it completed last
+  std::uint32_t sends = 0;  // under way
   State state = State::requested;
   int end_number = 0;                                    // ended: why
   std::atomic<bool> dead{false};                         // requested: nobody wants it any more
@@ -83,9 +82,8 @@ class VerbsFabric final : public messages::Fabric, private Concerned {
   // completions
   std::uint32_t take_completions(std::span<messages::Event> out) noexcept;
   bool translate(const ibv_wc& completion, messages::Event* ret_event) noexcept;
-  // slots that a queue pair took with it
-  void suspect(VerbsLink& ended);
-  void find_lost() noexcept;
+  int create_srq() noexcept;
+  void renew_srq() noexcept;
   // what rdma_cm says
   void take_control() noexcept;
   void on_control(const rdma_cm_event& event) noexcept;
@@ -111,23 +109,24 @@ class VerbsFabric final : public messages::Fabric, private Concerned {
   std::unordered_map<std::uint32_t, VerbsLink*> links_;  // by the number of their queue pair
   std::array<ibv_wc, kBatch> completions_{};
   std::uint32_t peeked_ = 0;  // of completions_: found by arm()
-  // Told once the completion queue has been seen empty, as completions go first.
-  std::vector<messages::Event> ending_;
+  // Told when what completed before has been: the completion queue was empty since, or as many were
+  // taken out of it as it has places.
+  struct Ending {
+    messages::Event event;
+    std::uint64_t due = 0;  // of completed_
+  };
+  std::vector<Ending> ending_;
   std::deque<messages::Event> told_;
   std::uint32_t polls_ = 0;
+  std::uint64_t places_ = 0;     // of the completion queue
+  std::uint64_t completed_ = 0;  // taken out of it
 
   // A queue pair that ends in the middle of a message takes the slot of it along, and nothing tells
-  // (get_srq_wqe, flush_recv_queue, rxe_resp.c, Linux 7.3; of other devices nothing better is
-  // promised). Slots are taken in the order in which they were posted, and a live queue pair that
-  // has completed a later one holds none of before: what was posted early enough and has not come
-  // back then is lost, and is posted again.
-  struct Suspicion {
-    std::uint64_t until = 0;               // the number of a post: those after it were not taken
-    std::vector<const VerbsLink*> others;  // that may hold one of before
-  };
-  std::vector<std::uint64_t> posts_;  // of each slot: the number of its post; 0: it is not posted
-  std::uint64_t post_count_ = 0, last_completed_ = 0;
-  std::vector<Suspicion> suspicions_;
+  // (get_srq_wqe, flush_recv_queue, rxe_resp.c, Linux 7.3; the specification promises nothing
+  // better). It is certain that nobody writes to it when the shared receive queue has gone: so that
+  // is made anew when no connection is left.
+  std::vector<bool> posted_;  // by slot
+  bool may_have_lost_ = false;
   std::atomic<int> lost_{0};
   bool lost_told_ = false;
 };

@@ -230,10 +230,6 @@ Result<std::string> safe_path(ContextCore& core, const std::string& path) {
   return file;
 }
 
-}  // namespace
-
-namespace {
-
 Result<void> load_and_add(ContextCore& core, const std::string& file) {
   if (const int number = core.fault("dlopen"); number != 0)
     return os_error("dlopen", ReasonCode::plugin_not_found, number);

@@ -71,7 +71,7 @@ class GroupCore {
   /// Receiver of that queue; nullptr: anybody may have it, or nobody knows.
   QueueCore* owner_of(int socket_fd) noexcept;
   /// For queues: who gets the next flow of the listeners of this one's transport.
-  QueueCore& next_queue(const Service& service) noexcept;
+  QueueCore& next_queue(Service& service) noexcept;
   /// Adds to what all queues hold (two's complement: may take away) and answers the sum.
   std::uint64_t change_held(std::uint64_t difference) noexcept {
     return held_.fetch_add(difference, std::memory_order_relaxed) + difference;
@@ -92,7 +92,7 @@ class GroupCore {
                            Decision::Candidate& candidate);
   Result<void> open_domain(const GroupOptions& options, Service& service, bool chosen);
   Result<void> open_queues(const GroupOptions& options, Service& service);
-  Result<void> open_queue(const GroupOptions& options, const Service& service, std::uint32_t index,
+  Result<void> open_queue(const GroupOptions& options, Service& service, std::uint32_t index,
                           std::uint64_t slice_offset, std::uint64_t slice_bytes);
   Result<Address> listen_on_sockets(const Address& at, const FlowOptions& options);
   Result<Address> listen_by_transport(Service& service, const Address& at,

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "memory/region_core.hpp"
-#include "transport/sender_impl.hpp"
+#include "transport/sender_core.hpp"
 #include "transport/sockets.hpp"
 
 namespace landfall::detail {
@@ -55,7 +55,7 @@ struct SendQueue {
   void sleep(std::chrono::nanoseconds left) const noexcept;
 };
 
-class MessageSender final : public SenderImpl {
+class MessageSender final : public SenderCore {
  public:
   MessageSender(std::shared_ptr<SendGroupCore> group, SendQueue queue, Decision decision);
   ~MessageSender() override;

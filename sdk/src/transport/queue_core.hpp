@@ -31,7 +31,7 @@ struct Service;
 /// What a queue is opened with, by its Group.
 struct QueueSetup {
   GroupCore* group;
-  const Service* service;  // the transport's part of it
+  Service* service;  // the transport's part of it
   const landfall_transport_ops* ops;
   landfall_queue* queue;
   landfall_needs needs;

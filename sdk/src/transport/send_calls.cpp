@@ -33,7 +33,7 @@ ReasonCode limit_behind_enobufs(SendMethod method) noexcept {
 
 }  // namespace
 
-Error SenderCore::connection_failed(const char* op, int number) noexcept {
+Error SocketSender::connection_failed(const char* op, int number) noexcept {
   switch (number) {
     case EPIPE:
     case ECONNRESET:
@@ -51,7 +51,7 @@ Error SenderCore::connection_failed(const char* op, int number) noexcept {
 /// Has the connection ended? What waits to be sent is dropped then, and the kernel says that it is
 /// through with it: so this is asked before that is believed. SO_ERROR alone also tells of what
 /// TCP gets over, such as a router that finds no way for a while.
-Result<void> SenderCore::check_connection() noexcept {
+Result<void> SocketSender::check_connection() noexcept {
   LANDFALL_CHECK(check_whole());
   pollfd state{socket_.get(), 0, 0};
   if (::poll(&state, 1, 0) <= 0 || (state.revents & POLLHUP) == 0) return {};
@@ -67,7 +67,7 @@ Result<void> SenderCore::check_connection() noexcept {
   return {};
 }
 
-Result<void> SenderCore::push() {
+Result<void> SocketSender::push() {
   LANDFALL_CHECK(check_whole());
   while (unsent_ != next_) {
     LANDFALL_TRY(const Handed handed, hand_over());
@@ -83,7 +83,7 @@ Result<void> SenderCore::push() {
 }
 
 /// The next bytes, of one inline piece or of ranges; at most kSendCallBytes.
-std::size_t SenderCore::gather(std::span<iovec> ret_pieces) noexcept {
+std::size_t SocketSender::gather(std::span<iovec> ret_pieces) noexcept {
   const Piece& front = piece(unsent_);
   const std::uint64_t done = handed_ - front.begin;
   if (front.is_inline) {
@@ -109,7 +109,7 @@ std::size_t SenderCore::gather(std::span<iovec> ret_pieces) noexcept {
   return count;
 }
 
-Result<SenderCore::Handed> SenderCore::hand_over() {
+Result<SocketSender::Handed> SocketSender::hand_over() {
   std::array<iovec, kRangesPerCall> pieces;
   const std::size_t count = gather(pieces);
   const bool is_inline = piece(unsent_).is_inline;
@@ -131,7 +131,7 @@ Result<SenderCore::Handed> SenderCore::hand_over() {
 }
 
 /// `bytes` more have been handed over.
-void SenderCore::account(std::uint64_t bytes, bool direct) noexcept {
+void SocketSender::account(std::uint64_t bytes, bool direct) noexcept {
   const std::uint64_t begin = handed_;
   handed_ += bytes;
   if (direct) call(next_call_++) = {begin, handed_, false, false};
@@ -149,7 +149,7 @@ void SenderCore::account(std::uint64_t bytes, bool direct) noexcept {
   pass();
 }
 
-Result<SenderCore::Handed> SenderCore::not_taken(int number, bool direct) {
+Result<SocketSender::Handed> SocketSender::not_taken(int number, bool direct) {
   const bool devmem = direct && way_.method == SendMethod::devmem;
   if (number == EAGAIN) return Handed::nothing;
   if (number == EINTR) return Handed::some;
@@ -181,7 +181,7 @@ Result<SenderCore::Handed> SenderCore::not_taken(int number, bool direct) {
   return connection_failed("sendmsg", number);
 }
 
-Result<void> SenderCore::reap() {
+Result<void> SocketSender::reap() {
   LANDFALL_CHECK(check_whole());
   bool any = false;
   for (SendNotice notice; next_call_ != oldest_call_;) {
@@ -203,7 +203,7 @@ Result<void> SenderCore::reap() {
   return judge();
 }
 
-void SenderCore::mark(const SendNotice& notice) noexcept {
+void SocketSender::mark(const SendNotice& notice) noexcept {
   // Notices number calls with 32 bits; those that are out are fewer.
   const std::uint32_t count = notice.last - notice.first + 1;
   const auto out = static_cast<std::uint32_t>(next_call_ - oldest_call_);
@@ -220,13 +220,13 @@ void SenderCore::mark(const SendNotice& notice) noexcept {
 }
 
 /// Pieces that are through now.
-void SenderCore::pass() noexcept {
+void SocketSender::pass() noexcept {
   const std::uint64_t to = oldest_call_ == next_call_ ? handed_ : call(oldest_call_).begin;
   while (through_ != unsent_ && piece(through_).end <= to) ++through_;
 }
 
 /// The contract, and whether asking for no copies is worth it here.
-Result<void> SenderCore::judge() {
+Result<void> SocketSender::judge() {
   const CopyContract& contract = group_->options().contract;
   if (verdict_.total() > contract.grace_bytes) {
     if (const ReasonCode why = contract.broken_by(verdict_); why != ReasonCode::none)

@@ -89,7 +89,7 @@ Result<std::shared_ptr<SendGroupCore>> SendGroupCore::open(std::shared_ptr<Conte
                                          std::move(region));
 }
 
-Result<std::unique_ptr<SenderCore>> SendGroupCore::attach(Fd& fd, Decision& decision) {
+Result<std::unique_ptr<SocketSender>> SendGroupCore::attach(Fd& fd, Decision& decision) {
   constexpr const char* kOp = "SendGroup::attach";
   decision = {};
   LANDFALL_CHECK(check_sendable(*context_, fd.get(), kOp));
@@ -135,7 +135,8 @@ Result<std::unique_ptr<SenderCore>> SendGroupCore::attach(Fd& fd, Decision& deci
   way.may_copy = can_copy;
   decision.chosen = name(*chosen);
   LANDFALL_TRY(Fd events, watch(*context_, fd.get()));
-  auto sender = std::make_unique<SenderCore>(shared_from_this(), way, std::move(events), decision);
+  auto sender =
+      std::make_unique<SocketSender>(shared_from_this(), way, std::move(events), decision);
   sender->take(fd);
   return sender;
 }

@@ -14,7 +14,7 @@
 #include "memory/region_core.hpp"
 #include "nic/nic.hpp"
 #include "transport/message_sender.hpp"
-#include "transport/sender_core.hpp"
+#include "transport/socket_sender.hpp"
 
 namespace landfall::detail {
 
@@ -31,7 +31,7 @@ class SendGroupCore : public std::enable_shared_from_this<SendGroupCore> {
   SendGroupCore(std::shared_ptr<ContextCore> context, const SendGroupOptions& options,
                 std::vector<SendMethod> methods, std::shared_ptr<RegionCore> region);
 
-  Result<std::unique_ptr<SenderCore>> attach(Fd& fd, Decision& decision);
+  Result<std::unique_ptr<SocketSender>> attach(Fd& fd, Decision& decision);
   // send_connect.cpp
   Result<std::unique_ptr<MessageSender>> connect(const Address& to,
                                                  std::chrono::nanoseconds timeout,

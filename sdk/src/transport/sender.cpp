@@ -23,7 +23,7 @@ Error gone(const char* op) {
 
 // ---- Sender
 
-Sender::Sender(std::unique_ptr<detail::SenderImpl> core) noexcept : core_{std::move(core)} {}
+Sender::Sender(std::unique_ptr<detail::SenderCore> core) noexcept : core_{std::move(core)} {}
 Sender::Sender(Sender&&) noexcept = default;
 Sender& Sender::operator=(Sender&&) noexcept = default;
 Sender::~Sender() = default;

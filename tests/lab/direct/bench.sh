@@ -136,13 +136,6 @@ for ((i = 0; i < pairs; i++)); do
     one_of_ours
   fi
 done | tee "$work/all"
-# Ratios of the pairs, their median and its 95 % interval by order statistics.
 awk '$1 == "landfall" { t = $2; c = $3 } $1 != "landfall" { t2 = $2; c2 = $3 }
   NR % 2 == 0 { print t / t2, c / c2 }' "$work/all" >"$work/ratios"
-for column in 1 2; do
-  sort -g -k "$column,$column" "$work/ratios" | awk -v column="$column" '{ x[NR] = $column } END {
-    k = int(NR / 2 - 0.98 * sqrt(NR)); if (k < 1) k = 1
-    m = NR % 2 ? x[(NR + 1) / 2] : (x[NR / 2] + x[NR / 2 + 1]) / 2
-    printf "%s landfall/other: median %.3f [%.3f, %.3f] of %d pairs\n",
-      column == 1 ? "throughput" : "CPU per byte", m, x[k], x[NR + 1 - k], NR }'
-done
+print_ratios other <"$work/ratios"

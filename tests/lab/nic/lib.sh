@@ -112,6 +112,20 @@ stream() {  # [piece=BYTES] stream PORT BYTES [OPTION...]
 }
 value() { sed -nE "s/.*(^| )$1=([^ ]*).*/\2/p" <<<"$result"; }
 
+# print_ratios OTHER: of pairs, each a line of stdin "THROUGHPUT CPU" (landfall's divided by the other's):
+# their medians and the 95 % intervals by order statistics.
+print_ratios() {
+  local column
+  tee "$work/pairs" >/dev/null
+  for column in 1 2; do
+    sort -g -k "$column,$column" "$work/pairs" | awk -v column="$column" -v other="$1" '{ x[NR] = $column } END {
+      k = int(NR / 2 - 0.98 * sqrt(NR)); if (k < 1) k = 1
+      m = NR % 2 ? x[(NR + 1) / 2] : (x[NR / 2] + x[NR / 2 + 1]) / 2
+      printf "%s landfall/%s: median %.3f [%.3f, %.3f] of %d pairs\n",
+        column == 1 ? "throughput" : "CPU per byte", other, m, x[k], x[NR + 1 - k], NR }'
+  done
+}
+
 # nothing_left: within five seconds no binding, rule or page of a receiver is left on lf0, by the
 # program $left; otherwise $state is what is.
 nothing_left() {

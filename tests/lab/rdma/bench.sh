@@ -59,13 +59,7 @@ for ((i = 0; i < pairs; i++)); do
   echo "$other $ours"
 done | tee "$work/all" | awk '{ print "ib_send_bw", $1, "MB/s", $2, "s; landfall", $3, "MB/s", $4, "s" }'
 awk '{ print $3 / $1, $4 / $2 }' "$work/all" >"$work/ratios"
-for column in 1 2; do
-  sort -g -k "$column,$column" "$work/ratios" | awk -v column="$column" '{ x[NR] = $column } END {
-    k = int(NR / 2 - 0.98 * sqrt(NR)); if (k < 1) k = 1
-    m = NR % 2 ? x[(NR + 1) / 2] : (x[NR / 2] + x[NR / 2 + 1]) / 2
-    printf "%s landfall/ib_send_bw: median %.3f [%.3f, %.3f] of %d pairs\n",
-      column == 1 ? "throughput" : "CPU per byte", m, x[k], x[NR + 1 - k], NR }'
-done
+print_ratios ib_send_bw <"$work/ratios"
 expect "receivers that were not ready" "$(rdma_counter rxe1 rcvd_rnr_err)" -eq 0
 rdma_down
 rmmod landfall_nic

@@ -8,6 +8,7 @@
 landfall=$2
 load
 rdma_up
+mkdir "$work/copies"
 
 receive() {  # receive TO [OPTION...]: $receiver and $port
   local to=$1
@@ -55,6 +56,29 @@ ends receiver LF1312
 wait $sender 2>/dev/null || true
 rdma_check_clean
 
+echo "-- more senders than there are slots are killed in the middle of a message: none is lost for good"
+rm -f "$work/port"
+"$landfall" recv --transport verbs --option verbs.slot=1MiB --size 8MiB --listen "$here:0" --to "$work/copies/" \
+  --port-file "$work/port" >"$work/near" 2>&1 &
+receiver=$!
+until [ -e "$work/port" ]; do pause 0.05; done
+port=$(cat "$work/port")
+for _ in {1..12}; do
+  before=$(rdma_counter rxe0 rdma_recvs)
+  send
+  until [ "$(rdma_counter rxe0 rdma_recvs)" -gt $((before + 2)) ]; do pause 0.02; done
+  pkill -9 -P $sender
+  wait $sender 2>/dev/null || true
+done
+head -c 30000000 /dev/urandom >"$work/file"
+peer "$landfall" send --transport verbs --to "$here:$port" "$work/file" >"$work/far" 2>&1 ||
+  die "after them: $(cat "$work/far" "$work/near")"
+cmp "$work/file" "$work/copies/file"
+expect "receivers that were not ready" "$(rdma_counter rxe1 rcvd_rnr_err)" -eq 0
+kill -INT $receiver
+wait $receiver || true
+rdma_check_clean
+
 echo "-- the receiver is killed"
 before=$(rdma_counter rxe0 rdma_recvs)
 receive /dev/null
@@ -69,7 +93,6 @@ before=$(rdma_counter rxe0 rdma_recvs)
 mkfifo "$work/slow"
 exec 7<>"$work/slow"
 receive "$work/slow"
-head -c 30000000 /dev/urandom >"$work/file"
 peer "$landfall" send --transport verbs --to "$here:$port" "$work/file" >"$work/far" 2>&1 &
 sender=$!
 pause 3

@@ -105,7 +105,9 @@ class LANDFALL_API Group {
   Verdict verdict() const noexcept;  // over all Receivers, as of their last polls
 
   /// Accepts connections; each belongs to one Receiver, which reports `opened`. Port 0: the kernel
-  /// picks one. Answers the address that it listens on. Errors: LF1314, LF1315, LF1006.
+  /// picks one. Answers the address that it listens on. Transports of `also` listen at the same
+  /// port; where one cannot, that is the error, and those before it go on listening. Errors:
+  /// LF1314, LF1315, LF1006.
   Result<Address> listen(const Address& at, const FlowOptions& options = {});
 
   /// A point in a stream of device work on the Region's memory, for Buffer::release_after: what was

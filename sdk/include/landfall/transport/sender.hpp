@@ -16,7 +16,7 @@
 namespace landfall {
 
 namespace detail {
-class SenderImpl;
+class SenderCore;
 class SendGroupCore;
 }  // namespace detail
 
@@ -93,8 +93,8 @@ class LANDFALL_API Sender {
 
  private:
   friend class SendGroup;
-  explicit Sender(std::unique_ptr<detail::SenderImpl> core) noexcept;
-  std::unique_ptr<detail::SenderImpl> core_;
+  explicit Sender(std::unique_ptr<detail::SenderCore> core) noexcept;
+  std::unique_ptr<detail::SenderCore> core_;
 };
 
 struct SendGroupOptions {

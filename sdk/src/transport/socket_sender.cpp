@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The queue of a Sender: what comes in, what is through, and how it ends. send_calls.cpp has what
 // goes to the kernel and comes back from it.
-#include "transport/sender_core.hpp"
+#include "transport/socket_sender.hpp"
 
 #include <poll.h>
 #include <sys/epoll.h>
@@ -19,8 +19,8 @@
 
 namespace landfall::detail {
 
-SenderCore::SenderCore(std::shared_ptr<SendGroupCore> group, const SendWay& way, Fd events,
-                       Decision decision)
+SocketSender::SocketSender(std::shared_ptr<SendGroupCore> group, const SendWay& way, Fd events,
+                           Decision decision)
     : group_{std::move(group)},
       events_{std::move(events)},
       way_{way},
@@ -31,7 +31,7 @@ SenderCore::SenderCore(std::shared_ptr<SendGroupCore> group, const SendWay& way,
   group_->senders.fetch_add(1, std::memory_order_relaxed);
 }
 
-SenderCore::~SenderCore() {
+SocketSender::~SocketSender() {
   if (socket_ && through_ != next_ && owner_pid_ == ::getpid()) {
     const linger at_once{1, 0};
     ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
@@ -40,19 +40,19 @@ SenderCore::~SenderCore() {
   group_->senders.fetch_sub(1, std::memory_order_release);
 }
 
-Result<void> SenderCore::check() const noexcept {
+Result<void> SocketSender::check() const noexcept {
   if (owner_pid_ != ::getpid())
     return Error{Errc::wrong_process, "Sender", ReasonCode::forked_child};
   return check_whole();
 }
 
-Result<void> SenderCore::check_whole() const noexcept {
+Result<void> SocketSender::check_whole() const noexcept {
   if (broken_) return *broken_;
   return {};
 }
 
 /// For another piece.
-Result<void> SenderCore::check_room(const char* op) const {
+Result<void> SocketSender::check_room(const char* op) const {
   LANDFALL_CHECK(check());
   if (finishing_) return Error{Errc::closed, op, ReasonCode::stream_finished};
   if (next_ - first_ == pieces_.size())
@@ -61,12 +61,12 @@ Result<void> SenderCore::check_room(const char* op) const {
 }
 
 /// The first failure stays: nothing is sent or told any more.
-Error SenderCore::fail(const Error& error) noexcept {
+Error SocketSender::fail(const Error& error) noexcept {
   if (!broken_) broken_ = error;
   return *broken_;
 }
 
-Result<void> SenderCore::send(std::uint64_t offset, std::uint64_t length, std::uint64_t tag) {
+Result<void> SocketSender::send(std::uint64_t offset, std::uint64_t length, std::uint64_t tag) {
   constexpr const char* kOp = "Sender::send";
   LANDFALL_CHECK(check_room(kOp));
   const std::uint64_t size = group_->memory().size_bytes();
@@ -79,7 +79,7 @@ Result<void> SenderCore::send(std::uint64_t offset, std::uint64_t length, std::u
   return push();
 }
 
-Result<void> SenderCore::send_inline(std::span<const std::byte> bytes) {
+Result<void> SocketSender::send_inline(std::span<const std::byte> bytes) {
   constexpr const char* kOp = "Sender::send_inline";
   LANDFALL_CHECK(check_room(kOp));
   if (bytes.empty()) return {};
@@ -99,13 +99,13 @@ Result<void> SenderCore::send_inline(std::span<const std::byte> bytes) {
   return {};  // it goes with what follows
 }
 
-Result<void> SenderCore::finish() {
+Result<void> SocketSender::finish() {
   LANDFALL_CHECK(check());
   finishing_ = true;
   return push();
 }
 
-Result<std::size_t> SenderCore::poll(std::span<Sent> out) {
+Result<std::size_t> SocketSender::poll(std::span<Sent> out) {
   LANDFALL_CHECK(check());
   const auto told = reap();
   const auto pushed = told ? push() : told;
@@ -114,7 +114,7 @@ Result<std::size_t> SenderCore::poll(std::span<Sent> out) {
   return count;
 }
 
-Result<std::size_t> SenderCore::wait(std::span<Sent> out, std::chrono::nanoseconds timeout) {
+Result<std::size_t> SocketSender::wait(std::span<Sent> out, std::chrono::nanoseconds timeout) {
   using Clock = std::chrono::steady_clock;
   const auto began = Clock::now();
   for (;;) {
@@ -131,7 +131,7 @@ Result<std::size_t> SenderCore::wait(std::span<Sent> out, std::chrono::nanosecon
   }
 }
 
-Result<bool> SenderCore::arm() {
+Result<bool> SocketSender::arm() {
   LANDFALL_CHECK(check());
   // Edges: what has happened is taken away first, and then looked at.
   epoll_event event{};
@@ -141,7 +141,7 @@ Result<bool> SenderCore::arm() {
   return first_ == through_;
 }
 
-Result<Fd> SenderCore::detach() {
+Result<Fd> SocketSender::detach() {
   LANDFALL_CHECK(check());
   if (through_ != next_)
     return Error{Errc::busy, "Sender::detach", ReasonCode::ranges_out}.with(
@@ -150,7 +150,7 @@ Result<Fd> SenderCore::detach() {
   return std::move(socket_);
 }
 
-Result<void> SenderCore::wait_for_end(std::chrono::nanoseconds timeout) {
+Result<void> SocketSender::wait_for_end(std::chrono::nanoseconds timeout) {
   constexpr const char* kOp = "Sender::close";
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   const auto left = [&] { return deadline - std::chrono::steady_clock::now(); };
@@ -172,7 +172,7 @@ Result<void> SenderCore::wait_for_end(std::chrono::nanoseconds timeout) {
   }
 }
 
-std::size_t SenderCore::collect(std::span<Sent> out) noexcept {
+std::size_t SocketSender::collect(std::span<Sent> out) noexcept {
   std::size_t count = 0;
   for (; first_ != through_; ++first_) {
     const Piece& done = piece(first_);
