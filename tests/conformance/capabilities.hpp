@@ -53,7 +53,11 @@ inline const Expected& expected_of(std::string_view subject) {
       Expected{"ofi",  // over TCP, which copies
                {messages, posts_to_region, keeps_sockets},
                {ReasonCode::rdma_library_missing, ReasonCode::transport_unknown}},
+      Expected{"ofi-rdm",
+               {messages, posts_to_region, keeps_sockets},
+               {ReasonCode::rdma_library_missing, ReasonCode::transport_unknown}},
       Expected{"ofi-verbs", {direct, messages, posts_to_region}, {}},
+      Expected{"ofi-verbs-rdm", {unsure, messages, posts_to_region}, {}},
       Expected{"plug-in", {sockets, posts_to_region}, {}},
   };
   for (const Expected& row : kTable)

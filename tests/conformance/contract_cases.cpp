@@ -163,7 +163,7 @@ void live_once(const Subject& subject, FaultPlan& plan) {
 TEST_P(Contracts, EveryOutsideCallMayFail) {
   constexpr std::array kErrors{EIO, ENOMEM, EMFILE};
   FaultPlan plan;
-  for (std::size_t call = 0; call < 400; ++call) {
+  for (std::size_t call = 0; call < GetParam().outside_calls; ++call) {
     const FdCensus fds;
     const MapCensus maps;
     plan.fail(call, kErrors[call % kErrors.size()]);

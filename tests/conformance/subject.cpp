@@ -39,6 +39,12 @@ void choose_built_in() {
        .transport = "ofi",
        .options = {"ofi.provider=tcp"},
        .senders_are_landfall = true},
+      {.label = "ofi-rdm",
+       .transport = "ofi",
+       .options = {"ofi.provider=tcp;ofi_rxm"},
+       .senders_are_landfall = true,
+       .many_senders = 10,    // `ofi_rxm` takes 50 MB and 50 ms for the endpoint of each
+       .outside_calls = 80},  // all until a flow has begun
   };
   for (const char* source : {"host", "hugepage", "udmabuf", "dma-heap", "dmabuf"})
     g_memory_subjects.push_back({.source = source});
@@ -92,9 +98,9 @@ void choose_rdma(const std::string& label) {
   const Place here{"", "10.77.0.1", "fd77::1"}, there{"peer", "10.77.0.2", "fd77::2"};
   Subject subject{.label = label, .transport = "verbs", .here = here, .there = there};
   subject.senders_are_landfall = true;
-  if (label == "ofi-verbs") {
+  if (label.starts_with("ofi-verbs")) {
     subject.transport = "ofi";
-    subject.options = {"ofi.provider=verbs"};
+    subject.options = {label == "ofi-verbs" ? "ofi.provider=verbs" : "ofi.provider=verbs;ofi_rxm"};
     // libfabric looks at the addresses of devices once in a process (vrb_init_info, prov/verbs of
     // 1.17), so that what it is told there is true of one namespace.
     subject.there = here;
@@ -115,7 +121,7 @@ void choose_subjects(int& argc, char** argv) {
       choose_mutant(argv[++i]);
     } else if ((argument == "--devmem-tcp" || argument == "--zcrx") && has_value) {
       choose_nic(argv[++i], argument.substr(2));
-    } else if (argument == "--verbs" || argument == "--ofi-verbs") {
+    } else if (argument == "--verbs" || argument.starts_with("--ofi-verbs")) {
       choose_rdma(argument.substr(2));
     } else if (argument == "--list-mutants") {
       for (const Mutant& mutant : mutants()) std::cout << mutant.name << '\n';

@@ -30,6 +30,8 @@ struct Subject {
   std::uint64_t region_least_bytes = 0;           // smaller Regions are made as large
   Place here{}, there{};                          // the Receivers, and the senders
   bool senders_are_landfall = false;              // by the same transport
+  int many_senders = 100;                         // each with a Group of its own
+  std::size_t outside_calls = 400;                // that may fail, from the first on
 
   const Expected& expected() const { return expected_of(label); }
   bool can(Cap cap) const { return expected().has(cap); }

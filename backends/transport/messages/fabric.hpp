@@ -2,6 +2,7 @@
 // The seam between what landfall does with messages (this folder) and who carries them (verbs,
 // ofi).
 #pragma once
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -13,6 +14,8 @@
 namespace landfall::messages {
 
 inline constexpr std::uint32_t kNoSlot = UINT32_MAX;  // a receive without memory
+/// The errno that stands for a peer that broke the wire's rules.
+inline constexpr int kBrokeRules = EPROTO;
 
 /// One connection, as the fabric has it. Made and freed by its Fabric; `owner` is the user's.
 struct Link {
@@ -113,15 +116,19 @@ struct FabricSpec {
   std::uint32_t links = 0;
 };
 
+/// How bytes get into the slots: LANDFALL_DIRECT - the device itself writes them; else, why not.
+struct Placement {
+  std::uint8_t how = LANDFALL_DIRECT;
+  std::uint32_t reason = LANDFALL_REASON_none;
+};
+
 /// A device with the region registered, which Fabrics share. Each transport has its own.
 class Device {
  public:
   virtual ~Device() = default;
   virtual landfall_errc make(const FabricSpec& spec, std::unique_ptr<Fabric>* ret_fabric,
                              landfall_why* reterr_why) = 0;
-  /// Why what comes by it is copied on its way: LANDFALL_REASON_*. 0: it is not, the device itself
-  /// writes into the slots.
-  virtual std::uint32_t copy_reason() const noexcept { return LANDFALL_REASON_none; }
+  virtual Placement placement() const noexcept { return {}; }
   /// What one queue of it can have.
   virtual std::uint32_t slots_max() const noexcept = 0;
 };

@@ -62,6 +62,35 @@ TEST(Wire, HasTheBytesThatAreDocumented) {
   EXPECT_EQ(encode(Immediate{.kind = Immediate::Kind::credits, .count = 511}), 0x1ff00000u);
 }
 
+// Goal: so are those where the fabric has no connections.
+TEST(Wire, HasTheBytesThatAreDocumentedWithoutConnections) {
+  const std::uint32_t data = encode(Immediate{.message_end = true, .flow = 0x12345});
+  EXPECT_EQ(with_order(data, 0x1ff), 0x3ff12345u);
+  EXPECT_EQ(with_order(data, kOrders + 3), 0x20312345u);
+  EXPECT_EQ(order_of(0x20312345u), 3u);
+  EXPECT_EQ(with_order(0x20312345u, 0), data);
+  EXPECT_EQ(flow_of(0x20312345u), 0x12345u);
+  EXPECT_TRUE(has_order(data));
+  EXPECT_TRUE(has_order(0x40000001u));   // end
+  EXPECT_FALSE(has_order(0x80300001u));  // returned
+  EXPECT_FALSE(has_order(kEndHasCome));
+
+  const auto hello = encode(Hello{.role = Role::sender});
+  const auto contact = encode_contact(hello, 0x010f);
+  EXPECT_EQ(std::memcmp(contact.data(), hello.data(), kHelloBytes), 0);
+  const std::array<unsigned char, 4> behind{1, 0x0f, 0, 0};
+  EXPECT_EQ(std::memcmp(contact.data() + kHelloBytes, behind.data(), behind.size()), 0);
+  EXPECT_EQ(contact_bytes(contact), 0u) << "a name of 271 bytes";
+  EXPECT_EQ(contact_bytes(encode_contact(hello, kNameBytesMax)), kContactBytes + kNameBytesMax);
+  auto reserved = encode_contact(hello, 16);
+  reserved[kHelloBytes + 3] = std::byte{1};
+  EXPECT_EQ(contact_bytes(reserved), 0u);
+
+  EXPECT_EQ(kEndHasCome, 0xc0000000u);
+  EXPECT_EQ(decode_word(encode_word(0x12345678u)), 0x12345678u);
+  EXPECT_EQ(encode_word(0x12345678u)[0], std::byte{0x12});
+}
+
 // ---- queues over a fabric in memory
 
 constexpr std::uint64_t kRegion = 1u << 20;

@@ -56,9 +56,6 @@ struct Domain {
   void forget(Flow& flow) noexcept;
 };
 
-/// The errno that stands for a peer that broke the wire's rules.
-inline constexpr int kBrokeRules = EPROTO;
-
 class Queue {
  public:
   Queue(Domain& domain, const landfall_queue_spec& spec) : domain_{domain}, spec_{spec} {}

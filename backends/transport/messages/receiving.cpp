@@ -5,6 +5,7 @@
 #include <array>
 #include <deque>
 #include <optional>
+#include <unordered_set>
 #include <utility>
 
 #include "messages/queue.hpp"
@@ -40,7 +41,7 @@ class ReceivingQueue final : public Queue {
  protected:
   Role other_role() const noexcept override { return Role::sender; }
   std::unique_ptr<Flow> make_flow() override { return std::make_unique<Incoming>(); }
-  bool has_room() const noexcept override { return !free_numbers_.empty(); }
+  bool has_room() const noexcept override { return numbers_.size() < flows_max_; }
   bool greet(Flow& any, Hello* ret_hello) override;
   void on_established(Flow& flow) override { line_up(own(flow)); }
   void on_message(Flow& any, const Event& event) override;
@@ -77,7 +78,10 @@ class ReceivingQueue final : public Queue {
   std::uint32_t slot_bytes_ = 0, window_ = 0;
   std::vector<std::uint32_t> free_;  // slots that are not posted: the newest is the next
   std::uint32_t spare_ = 0;          // posted, and nobody has a credit for them
-  std::vector<std::uint32_t> free_numbers_;
+  // Of flows. One that has ended comes again as late as it can: a fabric without connections may
+  // still carry messages of it.
+  std::unordered_set<std::uint32_t> numbers_;
+  std::uint32_t next_number_ = 0, flows_max_ = 0;
   std::deque<Incoming*> line_;  // that want credits
   std::vector<Incoming*> flows_;
   Incoming* recalled_ = nullptr;  // one at a time
@@ -95,15 +99,14 @@ landfall_errc ReceivingQueue::open(landfall_why* why) {
                   static_cast<unsigned long long>(fit), slot_bytes_);
   window_ = std::min(domain_.options.window, std::max(slots / 4, kFirstCredits));
   // Each flow has a credit at least, and half of the slots are for those that are busy.
-  const std::uint32_t flows = std::min({spec_.flows_max, slots / 2, kFlowNumbers});
+  flows_max_ = std::min({spec_.flows_max, slots / 2, kFlowNumbers});
   const FabricSpec wanted{.queue = spec_,
                           .slot_bytes = slot_bytes_,
                           .slots = slots,
                           .sends_per_link = kControls + 1,
-                          .links = flows};
+                          .links = flows_max_};
   if (const landfall_errc code = domain_.device->make(wanted, &fabric_, why)) return code;
   for (std::uint32_t i = slots; i > 0; --i) free_.push_back(i - 1);
-  for (std::uint32_t i = flows; i > 0; --i) free_numbers_.push_back(i - 1);
   return LANDFALL_ERRC_ok;
 }
 
@@ -128,9 +131,11 @@ std::uint32_t ReceivingQueue::post(Incoming& flow, std::uint32_t credits) {
 bool ReceivingQueue::greet(Flow& any, Hello* ret_hello) {
   Incoming& flow = own(any);
   if (!flow.numbered) {
-    if (free_numbers_.empty()) return false;
-    flow.number = free_numbers_.back();
-    free_numbers_.pop_back();
+    if (!has_room()) return false;
+    do {
+      flow.number = next_number_;
+      next_number_ = (next_number_ + 1) % kFlowNumbers;
+    } while (!numbers_.insert(flow.number).second);
     flow.numbered = true;
     flows_.push_back(&flow);
   }
@@ -246,8 +251,9 @@ void ReceivingQueue::on_unpaid(Incoming& flow, std::uint32_t slot) {
 
 void ReceivingQueue::on_data(Incoming& flow, const Event& event, bool message_end) {
   landfall_record record = record_of(LANDFALL_DATA, &flow, flow.spec);
-  record.code = domain_.device->copy_reason();
-  record.placement = record.code == LANDFALL_REASON_none ? LANDFALL_DIRECT : LANDFALL_COPIED;
+  const Placement placed = domain_.device->placement();
+  record.code = placed.reason;
+  record.placement = placed.how;
   record.length = event.length;
   record.offset = spec_.slice_offset + std::uint64_t{event.slot} * slot_bytes_;
   record.token = event.slot;
@@ -293,7 +299,7 @@ void ReceivingQueue::on_end(Flow& any) {
   flow.in_line = false;
   if (!flow.numbered) return;
   std::erase(flows_, &flow);
-  free_numbers_.push_back(flow.number);
+  numbers_.erase(flow.number);
   flow.numbered = false;
   // Of receives that are shared, those that it had credits for are there for others; its own come
   // back when the link goes.

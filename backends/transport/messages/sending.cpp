@@ -203,8 +203,9 @@ void SendingQueue::tell_sent(Outbound& flow, std::uint64_t cookie) {
     record.token = what.token;
     record.offset = what.offset;
     record.length = static_cast<std::uint32_t>(std::min<std::uint64_t>(what.length, UINT32_MAX));
-    record.code = domain_.device->copy_reason();
-    record.placement = record.code == LANDFALL_REASON_none ? LANDFALL_DIRECT : LANDFALL_COPIED;
+    const Placement placed = domain_.device->placement();
+    record.code = placed.reason;
+    record.placement = placed.how;
   }
   tell(record);
 }

@@ -40,6 +40,7 @@ bool in_range(const Hello& hello) noexcept {
 constexpr unsigned kKindShift = 30, kEndShift = 29, kCountShift = 20;
 static_assert(kWindowMax < 1u << (kEndShift - kCountShift));
 static_assert(kFlowNumbers == 1u << kCountShift);
+static_assert(kOrders == 1u << (kEndShift - kCountShift) && kOrders > kWindowMax);
 
 std::optional<Immediate> split(std::uint32_t bits) noexcept {
   const std::uint32_t kind = bits >> kKindShift;
@@ -106,6 +107,49 @@ std::optional<Immediate> decode_from_receiver(std::uint32_t bits, std::uint32_t 
   const bool fits =
       length == 0 && !said->message_end && said->flow == 0 && grants == (said->count != 0);
   return fits ? said : std::nullopt;
+}
+
+std::uint32_t flow_of(std::uint32_t bits) noexcept {
+  return bits & (kFlowNumbers - 1);
+}
+
+bool has_order(std::uint32_t bits) noexcept {
+  const std::uint32_t kind = bits >> kKindShift;
+  return kind == static_cast<std::uint32_t>(Immediate::Kind::data) ||
+         kind == static_cast<std::uint32_t>(Immediate::Kind::end);
+}
+
+std::uint32_t order_of(std::uint32_t bits) noexcept {
+  return bits >> kCountShift & (kOrders - 1);
+}
+
+std::uint32_t with_order(std::uint32_t bits, std::uint32_t order) noexcept {
+  return (bits & ~((kOrders - 1) << kCountShift)) | (order % kOrders) << kCountShift;
+}
+
+std::array<std::byte, kContactBytes> encode_contact(std::span<const std::byte> hello,
+                                                    std::size_t name_bytes) noexcept {
+  std::array<std::byte, kContactBytes> out{};
+  std::memcpy(out.data(), hello.data(), kHelloBytes);
+  put<2>(out, kHelloBytes, static_cast<std::uint32_t>(name_bytes));
+  return out;
+}
+
+std::size_t contact_bytes(std::span<const std::byte> bytes) noexcept {
+  const std::size_t name_bytes = get<2>(bytes, kHelloBytes);
+  return name_bytes <= kNameBytesMax && get<2>(bytes, kHelloBytes + 2) == 0
+             ? kContactBytes + name_bytes
+             : 0;
+}
+
+std::array<std::byte, kWordBytes> encode_word(std::uint32_t bits) noexcept {
+  std::array<std::byte, kWordBytes> out{};
+  put<kWordBytes>(out, 0, bits);
+  return out;
+}
+
+std::uint32_t decode_word(std::span<const std::byte, kWordBytes> bytes) noexcept {
+  return get<kWordBytes>(bytes, 0);
 }
 
 }  // namespace landfall::messages

@@ -70,5 +70,31 @@ std::uint32_t encode(const Immediate& immediate) noexcept;
 /// Nothing where it breaks the format.
 std::optional<Immediate> decode_from_sender(std::uint32_t bits, std::uint32_t length) noexcept;
 std::optional<Immediate> decode_from_receiver(std::uint32_t bits, std::uint32_t length) noexcept;
+/// The flow that a message of the sender's names.
+std::uint32_t flow_of(std::uint32_t bits) noexcept;
+
+// ---- where the fabric has no connections: a TCP connection stands for one
+
+/// Messages of one flow may come in another order than they were sent in. What takes part in the
+/// stream, data and end, has its place in it modulo kOrders where else there is no count.
+inline constexpr std::uint32_t kOrders = 512;
+bool has_order(std::uint32_t bits) noexcept;
+std::uint32_t order_of(std::uint32_t bits) noexcept;
+std::uint32_t with_order(std::uint32_t bits, std::uint32_t order) noexcept;
+
+/// What each side says first: who it is, and the address of the endpoint that receives.
+inline constexpr std::size_t kContactBytes = kHelloBytes + 4, kNameBytesMax = 256;
+/// `hello`: kHelloBytes of encode(). Behind it the name: a receiver's; a sender has none.
+std::array<std::byte, kContactBytes> encode_contact(std::span<const std::byte> hello,
+                                                    std::size_t name_bytes) noexcept;
+/// How long it is with its name; 0: it breaks the format. `bytes`: kContactBytes.
+std::size_t contact_bytes(std::span<const std::byte> bytes) noexcept;
+
+/// Then the receiver says words, each an Immediate of its own or this one: the end of the stream
+/// has come, and all that was before it. The sender says nothing.
+inline constexpr std::uint32_t kEndHasCome = 3u << 30;
+inline constexpr std::size_t kWordBytes = 4;
+std::array<std::byte, kWordBytes> encode_word(std::uint32_t bits) noexcept;
+std::uint32_t decode_word(std::span<const std::byte, kWordBytes> bytes) noexcept;
 
 }  // namespace landfall::messages

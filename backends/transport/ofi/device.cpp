@@ -13,7 +13,8 @@
 #include <vector>
 
 #include "messages/wire.hpp"
-#include "ofi/fabric.hpp"
+#include "ofi/msg_fabric.hpp"
+#include "ofi/rdm_fabric.hpp"
 
 namespace landfall::ofi {
 namespace {
@@ -71,11 +72,16 @@ int order_of(const fi_info& info) noexcept {
   return provider == "tcp" ? 1 : 2;
 }
 
-/// Over TCP sockets the kernel copies on either side.
-std::uint32_t reason_to_copy(const fi_info& info) noexcept {
+/// Over TCP sockets the kernel copies on either side. What a provider without connections does with
+/// a message depends on its length and the other side's settings, and it does not say.
+messages::Placement placement_by(const fi_info& info) noexcept {
+  const std::string_view provider{info.fabric_attr->prov_name};
   const std::uint32_t protocol = info.ep_attr->protocol;
-  const bool sockets = protocol == FI_PROTO_SOCK_TCP || protocol == FI_PROTO_XNET;
-  return sockets ? LANDFALL_REASON_copied_by_kernel : LANDFALL_REASON_none;
+  if (protocol == FI_PROTO_SOCK_TCP || protocol == FI_PROTO_XNET ||
+      provider.substr(0, 3) == "tcp" || provider.substr(0, 3) == "net")
+    return {LANDFALL_COPIED, LANDFALL_REASON_copied_by_kernel};
+  if (info.ep_attr->type == FI_EP_RDM) return {LANDFALL_UNSURE, LANDFALL_REASON_provider_may_copy};
+  return {};
 }
 
 bool only_on_device(const landfall_memory* memory) noexcept {
@@ -88,11 +94,12 @@ bool is_named(const fi_info& info, const messages::Options& options) noexcept {
          (options.provider.empty() || options.provider == info.fabric_attr->prov_name);
 }
 
-/// Endpoints that are reached by IP addresses, and that have receives of their own. Not those of
+/// Connected endpoints are reached by IP addresses, and have receives of their own. Not those of
 /// `sockets`, which is there for old programs (fi_sockets(7)): its thread crashes when somebody
 /// connects, 1.17.
 bool fits(const fi_info& info) noexcept {
   if (std::string_view{info.fabric_attr->prov_name} == "sockets") return false;
+  if (info.ep_attr->type == FI_EP_RDM) return true;
   const bool ip = info.addr_format == FI_SOCKADDR || info.addr_format == FI_SOCKADDR_IN ||
                   info.addr_format == FI_SOCKADDR_IN6;
   return ip && info.ep_attr->rx_ctx_cnt != FI_SHARED_CONTEXT;
@@ -119,7 +126,9 @@ Info hints_for(const Wanted& wanted, bool device_memory) {
   if (hints == nullptr) return nullptr;
   hints->caps = FI_MSG | (device_memory ? FI_HMEM : 0);
   hints->mode = FI_CONTEXT | FI_CONTEXT2 | FI_RX_CQ_DATA;
-  hints->ep_attr->type = FI_EP_MSG;
+  hints->ep_attr->type = wanted.type;
+  if (wanted.type == FI_EP_RDM)  // at least they are matched in order
+    hints->tx_attr->msg_order = hints->rx_attr->msg_order = FI_ORDER_SAS;
   hints->tx_attr->size = wanted.sends;
   hints->rx_attr->size = wanted.receives;
   fi_domain_attr& domain = *hints->domain_attr;
@@ -155,6 +164,7 @@ int get_info(const landfall_host* host, const fi_info& hints, Info* ret_list) no
 
 /// The same with room for kMost, where it can be had; nullptr: no memory.
 Info largest(const landfall_host* host, const fi_info& candidate, bool device_memory) {
+  if (candidate.ep_attr->type == FI_EP_RDM) return copy_of(candidate);  // one serves all flows
   const Info hints = hints_for(kMost, device_memory);
   if (hints == nullptr || !set_text(&hints->domain_attr->name, candidate.domain_attr->name) ||
       !set_text(&hints->fabric_attr->prov_name, candidate.fabric_attr->prov_name))
@@ -167,38 +177,52 @@ Info largest(const landfall_host* host, const fi_info& candidate, bool device_me
 }
 
 struct Candidates {
-  Info list;
+  std::vector<Info> lists;
   std::vector<const fi_info*> ordered;
 };
 
-landfall_errc find_candidates(const landfall_domain_spec& spec, const messages::Options& options,
-                              Candidates* ret_candidates, landfall_why* why) {
-  if (Library::open(spec.host, why) == nullptr) return LANDFALL_ERRC_not_supported;
-  const Info hints = hints_for({}, only_on_device(spec.region));
+/// Of one kind of endpoint. 0, or why there are none.
+int add_candidates(const landfall_domain_spec& spec, const messages::Options& options,
+                   fi_ep_type type, const char* interface, Candidates* ret_candidates) {
+  const Info hints = hints_for({.type = type}, only_on_device(spec.region));
   if (hints == nullptr ||
       (!options.device.empty() && !set_text(&hints->domain_attr->name, options.device.c_str())) ||
       (!options.provider.empty() &&
        !set_text(&hints->fabric_attr->prov_name, options.provider.c_str())))
-    return refuse(why, LANDFALL_ERRC_no_memory, LANDFALL_REASON_out_of_memory);
-
-  const int number = get_info(spec.host, *hints, &ret_candidates->list);
-  char interface[IF_NAMESIZE] = "";
-  const bool by_interface = options.device.empty() && spec.interface_index != 0 &&
-                            ::if_indextoname(spec.interface_index, interface) != nullptr;
+    return ENOMEM;
+  Info list;
+  if (const int number = get_info(spec.host, *hints, &list)) return number;
   auto& ordered = ret_candidates->ordered;
-  for (const fi_info* one = ret_candidates->list.get(); one != nullptr; one = one->next)
+  for (const fi_info* one = list.get(); one != nullptr; one = one->next)
     if (fits(*one) && is_named(*one, options) &&
-        (!by_interface || is_of_interface(*one, interface)))
+        (*interface == 0 || is_of_interface(*one, interface)))
       ordered.push_back(one);
+  ret_candidates->lists.push_back(std::move(list));
+  return ordered.empty() ? FI_ENODATA : 0;
+}
+
+landfall_errc find_candidates(const landfall_domain_spec& spec, const messages::Options& options,
+                              Candidates* ret_candidates, landfall_why* why) {
+  if (Library::open(spec.host, why) == nullptr) return LANDFALL_ERRC_not_supported;
+  char interface[IF_NAMESIZE] = "";
+  if (options.device.empty() && spec.interface_index != 0 &&
+      ::if_indextoname(spec.interface_index, interface) == nullptr)
+    interface[0] = 0;
+  int number = add_candidates(spec, options, FI_EP_MSG, interface, ret_candidates);
+  // Connections tell when the other side is gone; endpoints without them are for providers that
+  // have no others.
+  if (number != 0) number = add_candidates(spec, options, FI_EP_RDM, interface, ret_candidates);
+  auto& ordered = ret_candidates->ordered;
   std::stable_sort(ordered.begin(), ordered.end(),
                    [](const fi_info* a, const fi_info* b) { return order_of(*a) < order_of(*b); });
   if (!ordered.empty()) return LANDFALL_ERRC_ok;
+  if (number == ENOMEM) return refuse(why, LANDFALL_ERRC_no_memory, LANDFALL_REASON_out_of_memory);
   return refuse(why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_no_rdma_device,
                 LANDFALL_ORIGIN_LIBFABRIC, number,
-                "libfabric has no provider with connections and messages%s%s%s%s%s%s",
+                "libfabric has no provider with reliable messages%s%s%s%s%s%s",
                 options.provider.empty() ? "" : " of the name ", options.provider.c_str(),
                 options.device.empty() ? "" : " for the domain ", options.device.c_str(),
-                by_interface ? " on " : "", interface);
+                *interface == 0 ? "" : " on ", interface);
 }
 
 }  // namespace
@@ -210,8 +234,9 @@ landfall_errc OfiDevice::probe(const landfall_domain_spec& spec, const messages:
                                landfall_needs* ret_needs, landfall_why* why) {
   Candidates candidates;
   if (const auto code = find_candidates(spec, options, &candidates, why)) return code;
-  ret_needs->copy_reason = reason_to_copy(*candidates.ordered.front());
-  if (ret_needs->copy_reason != LANDFALL_REASON_none) ret_needs->best_placement = LANDFALL_COPIED;
+  const messages::Placement placed = placement_by(*candidates.ordered.front());
+  ret_needs->copy_reason = placed.reason;
+  if (placed.how != LANDFALL_DIRECT) ret_needs->best_placement = LANDFALL_COPIED;
   return LANDFALL_ERRC_ok;
 }
 
@@ -249,6 +274,8 @@ landfall_errc OfiDevice::open_candidate(const landfall_domain_spec& spec, const 
 
   if (const int number = try_completions()) return failed("fi_cq_open", number);
 
+  if (is_rdm())
+    return register_memory(*spec.region, spec.dmabuf_fd, spec.dmabuf_offset, &region_, why);
   Info confirming = hints_for({}, only_on_device(spec.region));
   if (confirming == nullptr ||
       !set_text(&confirming->domain_attr->name, info_->domain_attr->name) ||
@@ -362,21 +389,26 @@ int OfiDevice::register_dmabuf(const landfall_memory& memory, int fd, std::uint6
 
 // ---- queues
 
-std::uint32_t OfiDevice::copy_reason() const noexcept {
-  return reason_to_copy(*info_);
+messages::Placement OfiDevice::placement() const noexcept {
+  return placement_by(*info_);
 }
 
 std::uint32_t OfiDevice::slots_max() const noexcept {
   // A place for each, and for what is sent to half as many flows: ReceivingQueue::open.
-  return completions_max_ / 4;
+  const std::uint32_t most = completions_max_ / 4;
+  return is_rdm() ? static_cast<std::uint32_t>(std::min<std::size_t>(most, info_->rx_attr->size))
+                  : most;
 }
 
 landfall_errc OfiDevice::make(const messages::FabricSpec& spec,
                               std::unique_ptr<messages::Fabric>* ret_fabric, landfall_why* why) {
-  auto fabric = std::make_unique<OfiFabric>(*this, spec);
-  const landfall_errc code = fabric->open(why);
-  if (code == LANDFALL_ERRC_ok) *ret_fabric = std::move(fabric);
-  return code;
+  const auto opened = [&](auto fabric) {
+    const landfall_errc code = fabric->open(why);
+    if (code == LANDFALL_ERRC_ok) *ret_fabric = std::move(fabric);
+    return code;
+  };
+  return is_rdm() ? opened(std::make_unique<RdmFabric>(*this, spec))
+                  : opened(std::make_unique<MsgFabric>(*this, spec));
 }
 
 }  // namespace landfall::ofi

@@ -19,6 +19,7 @@ inline constexpr std::uint32_t kCompletionsMax = (1u << 17) - 1, kCompletionsMin
 
 struct Connection;
 struct Listening;
+struct Peer;
 
 /// Memory that the provider may use.
 struct Registered {
@@ -29,6 +30,7 @@ struct Registered {
 
 /// How one kind of endpoint is asked for.
 struct Wanted {
+  fi_ep_type type = FI_EP_MSG;
   std::size_t sends = 0, receives = 0;  // under way on one endpoint; 0: any
   const void* from = nullptr;           // sockaddr to listen on
   const void* to = nullptr;             // ... to connect to
@@ -49,7 +51,7 @@ class OfiDevice final : public messages::Device {
   landfall_errc make(const messages::FabricSpec& spec,
                      std::unique_ptr<messages::Fabric>* ret_fabric,
                      landfall_why* reterr_why) override;
-  std::uint32_t copy_reason() const noexcept override;
+  messages::Placement placement() const noexcept override;
   std::uint32_t slots_max() const noexcept override;
 
   const landfall_host* host() const noexcept { return host_; }
@@ -59,6 +61,8 @@ class OfiDevice final : public messages::Device {
   const Registered& region() const noexcept { return region_; }
   std::uint32_t window() const noexcept { return window_; }
   std::uint32_t completions_max() const noexcept { return completions_max_; }
+  /// Are its endpoints without connections (FI_EP_RDM)?
+  bool is_rdm() const noexcept { return info_->ep_attr->type == FI_EP_RDM; }
   /// Can a send be told of only when the other side's provider has taken it?
   bool confirms() const noexcept { return confirms_; }
 
@@ -73,6 +77,8 @@ class OfiDevice final : public messages::Device {
   std::mutex requests_mutex;
   std::vector<std::unique_ptr<Listening>> places;
   std::unordered_map<const messages::Link*, std::unique_ptr<Connection>> requests;
+  std::unordered_map<const messages::Link*, std::unique_ptr<Peer>>
+      callers;  // the same of FI_EP_RDM
 
  private:
   landfall_errc open_candidate(const landfall_domain_spec& spec, const fi_info& candidate,

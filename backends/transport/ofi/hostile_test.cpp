@@ -2,9 +2,14 @@
 // Peers that break the wire's rules: one side is the transport through its plug-in, the other side
 // this transport's own Fabric, which says whatever a test wants.
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <optional>
 
 #include "messages/rig_test.hpp"
 #include "messages/wire.hpp"
+#include "ofi/descriptor.hpp"
 #include "ofi/device.hpp"
 
 namespace landfall::ofi {
@@ -16,7 +21,15 @@ using messages::Hello;
 using messages::Immediate;
 using messages::Role;
 
-constexpr const char* kTcp = "provider=tcp\n";
+constexpr const char* kMsg = "tcp";
+constexpr const char* kRdm = "tcp;ofi_rxm";
+/// The provider of the test that runs.
+const char* g_provider = kMsg;
+
+DomainSetup with_provider(DomainSetup setup) {
+  setup.options = std::string{"provider="} + g_provider + "\n";
+  return setup;
+}
 
 const landfall_transport_ops* ops() {
   static const landfall_transport_ops* const loaded = [] {
@@ -35,7 +48,7 @@ class Peer {
 
   bool open(bool receives) {
     messages::Options options;
-    options.provider = "tcp";
+    options.provider = g_provider;
     const landfall_domain_spec of_domain = memory_.spec();
     if (device_.open(of_domain, options, &why) != LANDFALL_ERRC_ok) return false;
     messages::FabricSpec spec{};
@@ -82,7 +95,7 @@ class Peer {
   landfall_why why{sizeof(landfall_why), 0, 0, 0, {}, {}};
 
  private:
-  messages::test::Domain memory_{*ops(), {.region_bytes = kRoom, .options = kTcp}};
+  messages::test::Domain memory_{*ops(), with_provider({.region_bytes = kRoom})};
   OfiDevice device_{nullptr};
   std::unique_ptr<messages::Fabric> fabric_;
   messages::Link* link_ = nullptr;
@@ -99,10 +112,11 @@ bool serve(Queue& queue, Peer& peer, const std::function<bool()>& done) {
   return true;
 }
 
-class Hostile : public testing::Test {
+class Hostile : public testing::TestWithParam<const char*> {
  protected:
+  static bool has_connections() { return g_provider == kMsg; }
   void SetUp() override {
-    messages::test::Domain domain{*ops(), {.options = kTcp}};
+    messages::test::Domain domain{*ops(), with_provider({})};
     landfall_needs needs{};
     if (domain.probe(&needs) != LANDFALL_ERRC_ok &&
         domain.why.code == LANDFALL_REASON_rdma_library_missing)
@@ -125,19 +139,23 @@ class Hostile : public testing::Test {
     EXPECT_EQ(queue_->flows[1].native, EPROTO);
     EXPECT_EQ(queue_->flows[1].code, std::uint32_t{LANDFALL_REASON_peer_broke_wire});
     EXPECT_TRUE(serve(*queue_, peer_, [this] { return peer_.ended; })) << "it was not hung up on";
-    // Others are served.
-    Domain other{*ops(), {.options = kTcp}};
+    expect_others_served();
+  }
+  void expect_others_served() {
+    const std::uint64_t tag = queue_->flows.size() + 1;
+    Domain other{*ops(), with_provider({})};
     ASSERT_EQ(other.open(), LANDFALL_ERRC_ok);
     Queue sender{other, {.sends = true}};
     ASSERT_EQ(sender.open(), LANDFALL_ERRC_ok);
-    ASSERT_EQ(sender.connect(queue_->address(), 2), LANDFALL_ERRC_ok);
+    ASSERT_EQ(sender.connect(queue_->address(), tag), LANDFALL_ERRC_ok);
     sender.set_rooms(1000);
-    ASSERT_TRUE(pump({queue_.get(), &sender}, [&] { return sender.flows[2].opened; }));
-    ASSERT_TRUE(sender.send(2, 1000));
-    EXPECT_TRUE(pump({queue_.get(), &sender}, [&] { return queue_->flows[2].bytes == 1000; }));
+    ASSERT_TRUE(pump({queue_.get(), &sender}, [&] { return sender.flows[tag].opened; }));
+    ASSERT_TRUE(sender.send(tag, 1000));
+    EXPECT_TRUE(pump({queue_.get(), &sender}, [&] { return queue_->flows[tag].bytes == 1000; }));
   }
 
-  messages::test::Domain domain_{*ops(), {.options = kTcp}};
+  const char* const provider_ = g_provider = GetParam();  // before what is made with it
+  messages::test::Domain domain_{*ops(), with_provider({})};
   std::unique_ptr<Queue> queue_;
   Peer peer_;
 };
@@ -147,33 +165,36 @@ std::uint32_t data(const Hello& theirs) {
 }
 
 // Goal: an immediate of no kind ends its flow.
-TEST_F(Hostile, AnImmediateOfNoKind) {
+TEST_P(Hostile, AnImmediateOfNoKind) {
   ASSERT_TRUE(attack());
-  ASSERT_EQ(peer_.say(UINT32_MAX, 100), 0);
+  ASSERT_EQ(peer_.say(3u << 30 | peer_.theirs.flow, 100), 0);
   expect_caught();
 }
 
 // Goal: a message for another flow than the connection's ends the connection's.
-TEST_F(Hostile, AMessageForAnotherFlow) {
+TEST_P(Hostile, AMessageForAnotherFlow) {
+  if (!has_connections()) GTEST_SKIP() << "it names the only flow that it can be of";
   ASSERT_TRUE(attack());
   ASSERT_EQ(peer_.say(data(peer_.theirs) + 1, 100), 0);
   expect_caught();
 }
 
-// Goal: a message longer than a slot reaches no byte behind the slot.
-TEST_F(Hostile, AMessageThatIsTooLong) {
+// Goal: a message longer than a slot reaches no byte behind the slot. Where a provider does not say
+// whose it was, its flow waits for it for good, as for a sender that is idle.
+TEST_P(Hostile, AMessageThatIsTooLong) {
   ASSERT_TRUE(attack());
   std::memset(domain_.bytes(), 0x5a, domain_.memory().size_bytes);
   ASSERT_EQ(peer_.say(data(peer_.theirs), peer_.theirs.slot_bytes + 1), 0);
-  expect_caught();
+  if (has_connections()) expect_caught();
+  expect_others_served();
   std::uint64_t touched = 0;
   for (std::uint64_t i = 0; i < domain_.memory().size_bytes; ++i)
     touched += domain_.bytes()[i] != std::byte{0x5a} ? 1 : 0;
-  EXPECT_LE(touched, peer_.theirs.slot_bytes + 1000u) << "a slot, and the honest sender's bytes";
+  EXPECT_LE(touched, peer_.theirs.slot_bytes + 2000u) << "a slot, and the honest senders' bytes";
 }
 
 // Goal: credits that it never had cannot be given back.
-TEST_F(Hostile, CreditsThatItDoesNotHave) {
+TEST_P(Hostile, CreditsThatItDoesNotHave) {
   ASSERT_TRUE(attack());
   ASSERT_EQ(peer_.say(encode(Immediate{
                 .kind = Immediate::Kind::returned, .count = 511, .flow = peer_.theirs.flow})),
@@ -182,15 +203,15 @@ TEST_F(Hostile, CreditsThatItDoesNotHave) {
 }
 
 // Goal: a message that says nothing at all ends its flow.
-TEST_F(Hostile, BytesAndNothingSaid) {
+TEST_P(Hostile, BytesAndNothingSaid) {
   ASSERT_TRUE(attack());
   ASSERT_EQ(peer_.say(encode(Immediate{.flow = peer_.theirs.flow})), 0);  // data without bytes
   expect_caught();
 }
 
-// Goal: who sends without credits waits in its own kernel, and what of it was received is in order.
+// Goal: who sends without credits waits, and what of it was received is in order.
 // It can be got rid of though its answers are stuck behind what it sent.
-TEST_F(Hostile, MoreMessagesThanCredits) {
+TEST_P(Hostile, MoreMessagesThanCredits) {
   ASSERT_TRUE(attack());
   queue_->hold = true;
   std::uint32_t sent = 0;
@@ -209,7 +230,8 @@ TEST_F(Hostile, MoreMessagesThanCredits) {
 }
 
 // Goal: what is not a Hello is refused, by name.
-TEST_F(Hostile, NoHello) {
+TEST_P(Hostile, NoHello) {
+  if (!has_connections()) GTEST_SKIP() << "see Stranger";
   queue_ = std::make_unique<Queue>(domain_, QueueSetup{});
   ASSERT_EQ(queue_->open(), LANDFALL_ERRC_ok);
   ASSERT_EQ(queue_->listen(loopback(AF_INET)), LANDFALL_ERRC_ok);
@@ -252,26 +274,140 @@ class HostileReceiver : public Hostile {
 };
 
 // Goal: a receiver that grants more than its own window is not believed.
-TEST_F(HostileReceiver, GrantsBeyondItsWindow) {
+TEST_P(HostileReceiver, GrantsBeyondItsWindow) {
   ASSERT_TRUE(attack_sender(honest_));
   ASSERT_EQ(peer_.say(encode(Immediate{.kind = Immediate::Kind::credits, .count = 100})), 0);
   expect_sender_fails();
 }
 
 // Goal: a receiver has nothing to say with bytes: nobody has memory for them.
-TEST_F(HostileReceiver, SendsBytes) {
+TEST_P(HostileReceiver, SendsBytes) {
+  if (!has_connections()) GTEST_SKIP() << "its words have no room for any";
   ASSERT_TRUE(attack_sender(honest_));
   ASSERT_EQ(peer_.say(encode(Immediate{.kind = Immediate::Kind::credits, .count = 1}), 100), 0);
   expect_sender_fails();
 }
 
 // Goal: a Hello with numbers out of range is refused before it is used.
-TEST_F(HostileReceiver, AHelloOutOfRange) {
+TEST_P(HostileReceiver, AHelloOutOfRange) {
   Hello hello = honest_;
   hello.credits = 9;
   EXPECT_FALSE(attack_sender(hello));
   EXPECT_TRUE(peer_.refused);
 }
+
+// ---- without connections: TCP connections to their listeners
+
+class Stranger : public Hostile {
+ protected:
+  void SetUp() override {
+    Hostile::SetUp();
+    if (IsSkipped()) return;
+    queue_ = std::make_unique<Queue>(domain_, QueueSetup{});
+    ASSERT_EQ(queue_->open(), LANDFALL_ERRC_ok);
+    ASSERT_EQ(queue_->listen(loopback(AF_INET)), LANDFALL_ERRC_ok);
+  }
+  void call() {
+    socket_.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(::connect(socket_.get(), reinterpret_cast<const sockaddr*>(queue_->address().data()),
+                        sizeof(sockaddr_in)),
+              0);
+  }
+  void say(std::span<const std::byte> bytes) {
+    EXPECT_EQ(::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
+  }
+  /// What it hears until it is hung up on; nothing: it is not.
+  std::optional<std::vector<std::byte>> hear() {
+    std::vector<std::byte> heard;
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{10};
+    while (std::chrono::steady_clock::now() < until) {
+      queue_->poll();
+      std::array<std::byte, 256> bytes;
+      const ssize_t got = ::recv(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+      if (got == 0 || (got < 0 && errno != EAGAIN)) return heard;
+      if (got > 0) heard.insert(heard.end(), bytes.begin(), bytes.begin() + got);
+    }
+    return std::nullopt;
+  }
+  static std::vector<std::byte> contact(const Hello& hello, std::size_t name_bytes = 0) {
+    const auto head = messages::encode_contact(encode(hello), name_bytes);
+    return {head.begin(), head.end()};
+  }
+  Descriptor socket_;
+};
+
+// Goal: what breaks the format is hung up on, and where it says who it is, it is told why.
+TEST_P(Stranger, SaysWhatIsNoContact) {
+  const std::vector<std::byte> honest = contact(Hello{.role = Role::sender});
+  std::vector<std::byte> version = honest, longer = honest;
+  version[4] = std::byte{9};
+  longer.resize(100);
+  const std::vector<std::byte> zeros(messages::kContactBytes);
+  const std::vector<std::pair<std::vector<std::byte>, std::optional<messages::Refusal>>> contacts{
+      {zeros, messages::Refusal::malformed},
+      {version, messages::Refusal::version},
+      {contact(Hello{.role = Role::receiver, .slot_bytes = 4096, .window = 8, .credits = 2}),
+       messages::Refusal::role},
+      {contact(Hello{.role = Role::sender}, 257), std::nullopt},
+      {longer, std::nullopt}};
+  for (const auto& [says, refusal] : contacts) {
+    call();
+    say(says);
+    const auto heard = hear();
+    ASSERT_TRUE(heard) << "it was not hung up on";
+    ASSERT_EQ(heard->size(), refusal ? messages::kContactBytes : 0u);
+    Hello theirs;
+    if (refusal) {
+      ASSERT_EQ(messages::decode(*heard, Role::receiver, &theirs), messages::Refusal::none);
+      EXPECT_EQ(theirs.refusal, *refusal);
+    }
+  }
+  EXPECT_TRUE(queue_->flows.empty());
+}
+
+// Goal: a sender that says more than it may by the connection is ended by name.
+TEST_P(Stranger, SaysMore) {
+  call();
+  say(contact(Hello{.role = Role::sender}));
+  FlowState& flow = queue_->flows[1];
+  ASSERT_TRUE(pump({queue_.get()}, [&] { return flow.handle != nullptr; }));
+  say(std::array{std::byte{0}});
+  ASSERT_TRUE(pump({queue_.get()}, [&] { return flow.ended(); }));
+  EXPECT_EQ(flow.code, std::uint32_t{LANDFALL_REASON_peer_broke_wire}) << flow.native;
+}
+
+// Goal: a contact may come byte by byte, and who never ends it costs nobody anything.
+TEST_P(Stranger, SpeaksSlowly) {
+  std::vector<Descriptor> silent(300);
+  for (Descriptor& one : silent) {
+    call();
+    say(std::array{std::byte{'L'}});
+    std::swap(one, socket_);
+    queue_->poll();
+  }
+  call();
+  for (const std::byte byte : contact(Hello{.role = Role::sender})) {
+    say(std::array{byte});
+    queue_->poll();
+  }
+  EXPECT_TRUE(pump({queue_.get()}, [&] { return queue_->flows[1].handle != nullptr; }));
+}
+
+// Goal: the word that the end has come is not believed of an end that was not sent.
+TEST_P(HostileReceiver, SaysThatTheEndHasCome) {
+  if (has_connections()) GTEST_SKIP() << "there is no such word";
+  ASSERT_TRUE(attack_sender(honest_));
+  ASSERT_EQ(peer_.say(messages::kEndHasCome), 0);
+  expect_sender_fails();
+}
+
+std::string name_of(const testing::TestParamInfo<const char*>& provider) {
+  return provider.param == kMsg ? "msg" : "rdm";
+}
+INSTANTIATE_TEST_SUITE_P(Ways, Hostile, testing::Values(kMsg, kRdm), name_of);
+INSTANTIATE_TEST_SUITE_P(Ways, HostileReceiver, testing::Values(kMsg, kRdm), name_of);
+INSTANTIATE_TEST_SUITE_P(Ways, Stranger, testing::Values(kRdm), name_of);
 
 }  // namespace
 }  // namespace landfall::ofi

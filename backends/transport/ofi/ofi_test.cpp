@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The transport through its plug-in, over libfabric's tcp provider on the loopback interface.
+// The transport through its plug-in, over libfabric's tcp provider on the loopback interface: with
+// its connections, and without any (tcp;ofi_rxm).
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -9,6 +10,7 @@
 #include <atomic>
 #include <csignal>
 #include <mutex>
+#include <numeric>
 #include <random>
 #include <thread>
 
@@ -29,16 +31,25 @@ const landfall_transport_ops& ops() {
   return *loaded;
 }
 
-constexpr const char* kTcp = "provider=tcp\n";
+constexpr const char* kMsg = "provider=tcp\n";
+constexpr const char* kRdm = "provider=tcp;ofi_rxm\n";
 
 bool is_missing() {
-  Domain domain{ops(), {.options = kTcp}};
+  Domain domain{ops(), {.options = kMsg}};
   landfall_needs needs{};
   return domain.probe(&needs) != LANDFALL_ERRC_ok &&
          domain.why.code == LANDFALL_REASON_rdma_library_missing;
 }
 #define LANDFALL_NEED_LIBFABRIC() \
   if (is_missing()) GTEST_SKIP() << "libfabric.so.1 is not installed (Debian: libfabric1)"
+
+/// The endpoints of the test that runs.
+const char* g_provider = kMsg;
+
+DomainSetup with_provider(DomainSetup setup) {
+  setup.options += g_provider;
+  return setup;
+}
 
 /// A receiving and a sending domain, each with one queue, and a connection from tag 1 to tag 1.
 struct Pair {
@@ -48,10 +59,6 @@ struct Pair {
         receiver{to, queue},
         sender{from, {.sends = true}} {}
 
-  static DomainSetup with_provider(DomainSetup setup) {
-    setup.options += kTcp;
-    return setup;
-  }
   bool open(int family = AF_INET) {
     return to.open() == LANDFALL_ERRC_ok && from.open() == LANDFALL_ERRC_ok &&
            receiver.open() == LANDFALL_ERRC_ok && sender.open() == LANDFALL_ERRC_ok &&
@@ -90,22 +97,37 @@ struct Pair {
   Queue receiver, sender;
 };
 
-class Ofi : public testing::TestWithParam<int> {
- protected:
-  void SetUp() override { LANDFALL_NEED_LIBFABRIC(); }
+struct Way {
+  const char* name;
+  const char* provider;
+  int family = AF_INET;
 };
-INSTANTIATE_TEST_SUITE_P(Families, Ofi, testing::Values(AF_INET, AF_INET6),
-                         [](const auto& one) { return one.param == AF_INET ? "ip4" : "ip6"; });
+std::string name_of(const testing::TestParamInfo<Way>& way) {
+  return way.param.name;
+}
 
-class OfiCase : public testing::Test {
+class Ofi : public testing::TestWithParam<Way> {
  protected:
-  void SetUp() override { LANDFALL_NEED_LIBFABRIC(); }
+  void SetUp() override {
+    LANDFALL_NEED_LIBFABRIC();
+    g_provider = GetParam().provider;
+  }
+  static bool has_connections() { return g_provider == kMsg; }
 };
+INSTANTIATE_TEST_SUITE_P(Ways, Ofi,
+                         testing::Values(Way{"ip4", kMsg}, Way{"ip6", kMsg, AF_INET6},
+                                         Way{"rdm_ip4", kRdm}, Way{"rdm_ip6", kRdm, AF_INET6}),
+                         name_of);
+
+/// Of which one family is enough.
+class OfiCase : public Ofi {};
+INSTANTIATE_TEST_SUITE_P(Ways, OfiCase, testing::Values(Way{"msg", kMsg}, Way{"rdm", kRdm}),
+                         name_of);
 
 // Goal: a long stream in ranges of any length comes whole, in order, with its message ends.
 TEST_P(Ofi, CarriesAStreamUnchanged) {
   Pair pair;
-  ASSERT_TRUE(pair.open(GetParam())) << pair.receiver.why.text;
+  ASSERT_TRUE(pair.open(GetParam().family)) << pair.receiver.why.text;
   ASSERT_TRUE(pair.connect()) << pair.sender.why.text;
   constexpr std::uint64_t kBytes = 100u << 20;
   constexpr std::uint64_t kLongest = 1u << 20;
@@ -139,7 +161,7 @@ TEST_P(Ofi, CarriesAStreamUnchanged) {
 // Goal: after the end of the stream both sides close, and each hears its CLOSED.
 TEST_P(Ofi, ClosesBothSidesInOrder) {
   Pair pair;
-  ASSERT_TRUE(pair.open(GetParam()));
+  ASSERT_TRUE(pair.open(GetParam().family));
   ASSERT_TRUE(pair.connect());
   ASSERT_TRUE(pair.transfer(1u << 20, 10'000));
   ASSERT_TRUE(pair.receiver.flows[1].finished);
@@ -156,7 +178,7 @@ TEST_P(Ofi, ASenderThatClosesAtOnceLosesNothing) {
   const std::string large = "slot=64KiB\ncredits=64\n";
   for (int round = 0; round < 5; ++round) {
     Pair pair{{.options = large}, {.options = large}};
-    ASSERT_TRUE(pair.open(GetParam()));
+    ASSERT_TRUE(pair.open(GetParam().family));
     ASSERT_TRUE(pair.connect());
     pair.sender.set_rooms(64u << 10);
     pair.sender.patterned = pair.receiver.patterned = false;
@@ -185,7 +207,7 @@ TEST_P(Ofi, ASenderThatClosesAtOnceLosesNothing) {
 TEST_P(Ofi, WhatCameBeforeTheEndIsTold) {
   const std::string small = "slot=1KiB\ncredits=511\n";
   Pair pair{{.options = small}, {.options = small}};
-  ASSERT_TRUE(pair.open(GetParam()));
+  ASSERT_TRUE(pair.open(GetParam().family));
   ASSERT_TRUE(pair.connect());
   pair.sender.set_rooms(1000);
   constexpr std::uint64_t kFirst = 2'000'000, kMessages = 100;  // a poll has room for 64
@@ -202,7 +224,10 @@ TEST_P(Ofi, WhatCameBeforeTheEndIsTold) {
   ASSERT_TRUE(pump({&pair.sender}, [&] { return pair.sender.flows[1].closed; }));
   FlowState& flow = pair.receiver.flows[1];
   ASSERT_TRUE(pump({&pair.receiver}, [&] { return flow.ended(); }));
-  EXPECT_EQ(flow.bytes, kFirst + kMessages * 1000);
+  // Without connections the end overtakes what is under way.
+  if (has_connections()) {
+    EXPECT_EQ(flow.bytes, kFirst + kMessages * 1000);
+  }
   EXPECT_TRUE(flow.intact);
   EXPECT_TRUE(flow.failed);
 }
@@ -210,7 +235,7 @@ TEST_P(Ofi, WhatCameBeforeTheEndIsTold) {
 // Goal: a receiver that closes in order is no error for the sender.
 TEST_P(Ofi, TheSenderHearsThatTheReceiverClosed) {
   Pair pair;
-  ASSERT_TRUE(pair.open(GetParam()));
+  ASSERT_TRUE(pair.open(GetParam().family));
   ASSERT_TRUE(pair.connect());
   pair.sender.set_rooms(1000);
   ASSERT_TRUE(pair.sender.send(1, 1000));
@@ -225,7 +250,7 @@ TEST_P(Ofi, TheSenderHearsThatTheReceiverClosed) {
 TEST_P(Ofi, AResetFailsTheOtherSide) {
   for (const bool by_receiver : {true, false}) {
     Pair pair;
-    ASSERT_TRUE(pair.open(GetParam()));
+    ASSERT_TRUE(pair.open(GetParam().family));
     ASSERT_TRUE(pair.connect());
     pair.sender.set_rooms(100'000);
     for (int i = 0; i < 20; ++i) pair.sender.send(1, 100'000);
@@ -241,15 +266,15 @@ TEST_P(Ofi, AResetFailsTheOtherSide) {
 
 // Goal: what a sender's process leaves behind when it is killed reaches the receiver, and then the
 // error.
-TEST_F(OfiCase, AKilledSenderFailsItsFlow) {
-  Domain to{ops(), {.options = kTcp}};
+TEST_P(OfiCase, AKilledSenderFailsItsFlow) {
+  Domain to{ops(), with_provider({})};
   ASSERT_EQ(to.open(), LANDFALL_ERRC_ok) << to.why.text;
   Queue receiver{to, {}};
   ASSERT_EQ(receiver.open(), LANDFALL_ERRC_ok) << receiver.why.text;
   ASSERT_EQ(receiver.listen(loopback(AF_INET)), LANDFALL_ERRC_ok) << receiver.why.text;
   const pid_t child = ::fork();
   if (child == 0) {
-    Domain from{ops(), {.options = kTcp}};
+    Domain from{ops(), with_provider({})};
     Queue sender{from, {.sends = true}};
     if (from.open() != LANDFALL_ERRC_ok || sender.open() != LANDFALL_ERRC_ok ||
         sender.connect(receiver.address(), 1) != LANDFALL_ERRC_ok)
@@ -276,7 +301,7 @@ TEST_F(OfiCase, AKilledSenderFailsItsFlow) {
 // Goal: a flow that is paused stalls its sender, and goes on where it was.
 TEST_P(Ofi, APauseStallsTheSender) {
   Pair pair;
-  ASSERT_TRUE(pair.open(GetParam()));
+  ASSERT_TRUE(pair.open(GetParam().family));
   ASSERT_TRUE(pair.connect());
   pair.receiver.pause(1, true);
   pair.sender.set_rooms(100'000);
@@ -295,7 +320,7 @@ TEST_P(Ofi, APauseStallsTheSender) {
 // come back.
 TEST_P(Ofi, BuffersHeldBackStallAndResume) {
   Pair pair{{.region_bytes = 1u << 20}};
-  ASSERT_TRUE(pair.open(GetParam()));
+  ASSERT_TRUE(pair.open(GetParam().family));
   ASSERT_TRUE(pair.connect());
   pair.receiver.hold = true;
   constexpr std::uint64_t kBytes = 8u << 20;
@@ -324,7 +349,7 @@ TEST_P(Ofi, BuffersHeldBackStallAndResume) {
 }
 
 // Goal: what was received stays as it is after the flow has gone, until it is given back.
-TEST_F(OfiCase, ExtentsOutliveTheConnection) {
+TEST_P(OfiCase, ExtentsOutliveTheConnection) {
   Pair pair;
   ASSERT_TRUE(pair.open());
   ASSERT_TRUE(pair.connect());
@@ -349,7 +374,7 @@ TEST_F(OfiCase, ExtentsOutliveTheConnection) {
 TEST_P(Ofi, TwoHundredFlows) {
   constexpr std::uint64_t kFlows = 200, kBytes = 300'000, kRange = 30'000;
   Pair pair;
-  ASSERT_TRUE(pair.open(GetParam()));
+  ASSERT_TRUE(pair.open(GetParam().family));
   pair.sender.set_rooms(kRange);
   // Which tag a connection gets over there is not known here: all carry the same pattern.
   pair.receiver.patterned = pair.sender.patterned = false;
@@ -422,18 +447,19 @@ void expect_turns(Pair& pair, std::uint64_t flows) {
 // than there is are served one after another.
 TEST_P(Ofi, IdleSendersGiveWay) {
   Pair pair{{.region_bytes = 256u << 10, .options = "slot=16KiB\n"}};  // 16 slots
-  ASSERT_TRUE(pair.open(GetParam()));
+  ASSERT_TRUE(pair.open(GetParam().family));
   expect_turns(pair, 8);
 }
 
 // Goal: where receives cannot be called off (verbs), what an idle sender gave up is what it has
 // next, no slot is lost, and there is one for each message that gives up.
 TEST_P(Ofi, WhatCannotBeCalledOffIsUsedNext) {
+  if (!has_connections()) GTEST_SKIP() << "receives are shared there";
   landfall::test::FaultPlan plan;
   plan.fail_always("fi_cancel", ENOSYS);
   const auto hook = plan.hook();
   Pair pair{{.region_bytes = 256u << 10, .options = "slot=16KiB\n", .fault = hook}};
-  ASSERT_TRUE(pair.open(GetParam()));
+  ASSERT_TRUE(pair.open(GetParam().family));
   expect_turns(pair, 5);
   EXPECT_TRUE(plan.hit());
   for (std::uint64_t tag = 1; tag <= 5; ++tag) pair.sender.close(tag);
@@ -451,7 +477,7 @@ TEST_P(Ofi, WhatCannotBeCalledOffIsUsedNext) {
 // Goal: a connection that nobody answers fails by name.
 TEST_P(Ofi, NobodyListens) {
   Pair pair;
-  ASSERT_TRUE(pair.open(GetParam()));
+  ASSERT_TRUE(pair.open(GetParam().family));
   pair.receiver.stop_listening();
   ASSERT_EQ(pair.sender.connect(pair.receiver.address(), 1), LANDFALL_ERRC_ok);
   FlowState& flow = pair.sender.flows[1];
@@ -467,7 +493,7 @@ TEST_P(Ofi, NobodyListens) {
 // Goal: a port is free again when nobody listens there, and can be listened on once more.
 TEST_P(Ofi, ListensAgain) {
   Pair pair;
-  ASSERT_TRUE(pair.open(GetParam()));
+  ASSERT_TRUE(pair.open(GetParam().family));
   const std::vector<std::byte> address{pair.receiver.address().begin(),
                                        pair.receiver.address().end()};
   for (int i = 0; i < 3; ++i) {
@@ -480,7 +506,7 @@ TEST_P(Ofi, ListensAgain) {
 // Goal: a connection goes to the queue that starts its flow; the listener's has nothing of it.
 TEST_P(Ofi, AnotherQueueTakesTheFlow) {
   Pair pair{{.queues = 2}};
-  ASSERT_TRUE(pair.open(GetParam()));
+  ASSERT_TRUE(pair.open(GetParam().family));
   Queue second{pair.to, {.index = 1}};
   ASSERT_EQ(second.open(), LANDFALL_ERRC_ok) << second.why.text;
   pair.receiver.start = false;
@@ -507,7 +533,7 @@ TEST_P(Ofi, AnotherQueueTakesTheFlow) {
 // Goal: a flow that is closed before anybody starts it refuses the connection.
 TEST_P(Ofi, AFlowThatIsNotWantedIsRefused) {
   Pair pair;
-  ASSERT_TRUE(pair.open(GetParam()));
+  ASSERT_TRUE(pair.open(GetParam().family));
   pair.receiver.start = false;
   ASSERT_EQ(pair.sender.connect(pair.receiver.address(), 1), LANDFALL_ERRC_ok);
   ASSERT_TRUE(pair.until([&] { return pair.receiver.flows[1].handle != nullptr; }));
@@ -519,12 +545,12 @@ TEST_P(Ofi, AFlowThatIsNotWantedIsRefused) {
 
 // Goal: two sides that both send tell each other so.
 TEST_P(Ofi, TwoSendersDoNotMatch) {
-  Domain domain{ops(), {.options = kTcp, .queues = 1}};
+  Domain domain{ops(), with_provider({.queues = 1})};
   ASSERT_EQ(domain.open(), LANDFALL_ERRC_ok) << domain.why.text;
   Queue listening{domain, {.sends = true}}, sender{domain, {.sends = true}};
   ASSERT_EQ(listening.open(), LANDFALL_ERRC_ok) << listening.why.text;
   ASSERT_EQ(sender.open(), LANDFALL_ERRC_ok) << sender.why.text;
-  ASSERT_EQ(listening.listen(loopback(GetParam())), LANDFALL_ERRC_ok);
+  ASSERT_EQ(listening.listen(loopback(GetParam().family)), LANDFALL_ERRC_ok);
   ASSERT_EQ(sender.connect(listening.address(), 1), LANDFALL_ERRC_ok);
   ASSERT_TRUE(pump({&listening, &sender}, [&] { return sender.flows[1].ended(); }));
   EXPECT_EQ(sender.flows[1].code, std::uint32_t{LANDFALL_REASON_both_same_role});
@@ -533,8 +559,9 @@ TEST_P(Ofi, TwoSendersDoNotMatch) {
 // Goal: a receiver may connect to a sender that listens.
 TEST_P(Ofi, AReceiverConnects) {
   Pair pair;
-  ASSERT_TRUE(pair.open(GetParam()));
-  ASSERT_EQ(pair.sender.listen(loopback(GetParam())), LANDFALL_ERRC_ok) << pair.sender.why.text;
+  ASSERT_TRUE(pair.open(GetParam().family));
+  ASSERT_EQ(pair.sender.listen(loopback(GetParam().family)), LANDFALL_ERRC_ok)
+      << pair.sender.why.text;
   ASSERT_EQ(pair.receiver.connect(pair.sender.address(), 1), LANDFALL_ERRC_ok);
   ASSERT_TRUE(pair.until([&] { return pair.receiver.flows[1].opened; }));
   ASSERT_TRUE(pair.transfer(3'000'000, 50'000));
@@ -544,7 +571,7 @@ TEST_P(Ofi, AReceiverConnects) {
 }
 
 // Goal: a stranger that connects to the port and says anything, or nothing, disturbs nobody.
-TEST_F(OfiCase, StrangersDoNoHarm) {
+TEST_P(OfiCase, StrangersDoNoHarm) {
   Pair pair;
   ASSERT_TRUE(pair.open());
   const auto stranger = [&](std::string_view says) {
@@ -577,7 +604,7 @@ TEST_F(OfiCase, StrangersDoNoHarm) {
 TEST_P(Ofi, AListenerThatGoesRefusesWhoIsOnTheWay) {
   for (int steps = 0; steps < 6; ++steps) {
     Pair pair;
-    ASSERT_TRUE(pair.open(GetParam()));
+    ASSERT_TRUE(pair.open(GetParam().family));
     pair.receiver.start = false;
     ASSERT_EQ(pair.sender.connect(pair.receiver.address(), 1), LANDFALL_ERRC_ok);
     for (int i = 0; i < steps; ++i) (i % 2 == 0 ? pair.receiver : pair.sender).poll();
@@ -599,9 +626,9 @@ TEST_P(Ofi, AListenerThatGoesRefusesWhoIsOnTheWay) {
 
 // Goal: each queue of a domain has its thread: flows pass from the one that listens to the others
 // while all of them are at work.
-TEST_F(OfiCase, EachQueueHasItsThread) {
+TEST_P(OfiCase, EachQueueHasItsThread) {
   constexpr std::uint64_t kFlows = 24, kBytes = 2'000'000, kRange = 20'000;
-  Domain to{ops(), {.options = kTcp, .queues = 3}};
+  Domain to{ops(), with_provider({.queues = 3})};
   ASSERT_EQ(to.open(), LANDFALL_ERRC_ok);
   Queue listening{to, {}}, first{to, {.index = 1}}, second{to, {.index = 2}};
   for (Queue* queue : {&listening, &first, &second})
@@ -650,7 +677,7 @@ TEST_F(OfiCase, EachQueueHasItsThread) {
     }
   });
   threads.emplace_back([&] {
-    Domain from{ops(), {.options = kTcp}};
+    Domain from{ops(), with_provider({})};
     ASSERT_EQ(from.open(), LANDFALL_ERRC_ok);
     Queue sender{from, {.sends = true}};
     ASSERT_EQ(sender.open(), LANDFALL_ERRC_ok);
@@ -678,7 +705,7 @@ TEST_F(OfiCase, EachQueueHasItsThread) {
 }
 
 // Goal: a provider or domain that is not there is named.
-TEST_F(OfiCase, ProbeSaysWhatIsMissing) {
+TEST_P(OfiCase, ProbeSaysWhatIsMissing) {
   for (const char* options : {"provider=nonsense\n", "provider=tcp\ndevice=nonsense0\n"}) {
     Domain domain{ops(), {.options = options}};
     landfall_needs needs{};
@@ -688,7 +715,7 @@ TEST_F(OfiCase, ProbeSaysWhatIsMissing) {
         << domain.why.text;
     EXPECT_NE(needs.flags & LANDFALL_CAN_SEND, 0u) << "needs are told in any case";
   }
-  Domain domain{ops(), {.options = kTcp}};
+  Domain domain{ops(), with_provider({})};
   landfall_needs needs{};
   EXPECT_EQ(domain.probe(&needs), LANDFALL_ERRC_ok) << domain.why.text;
   EXPECT_EQ(needs.best_placement, std::uint32_t{LANDFALL_COPIED}) << "the kernel copies";
@@ -741,33 +768,51 @@ bool small_transfer(const std::function<int(std::string_view)>& at_receiver,
 }
 
 // Goal: each outside call may fail once, on either side, and nothing crashes, hangs or leaks.
-TEST_F(OfiCase, EachCallMayFail) {
+// Without connections, where opening takes long, the first times and one in the midst of all.
+TEST_P(OfiCase, EachCallMayFail) {
+  // `ofi_rxm` leaves the socket of a connection open that came when nothing was read any more
+  // (1.17).
+  const int left = has_connections() ? 0 : 1;
   for (const bool receives : {true, false}) {
     landfall::test::FaultPlan plan;
-    ASSERT_TRUE(small_transfer(plan.hook(), plan.hook()));
+    plan.clear();
+    ASSERT_TRUE(small_transfer(receives ? plan.hook() : nullptr, receives ? nullptr : plan.hook()));
+    std::map<std::string, std::size_t> made;
+    for (const std::string& site : plan.seen()) ++made[site];
     std::map<std::string, int> tried;
-    for (std::size_t call = 0;; ++call) {
-      landfall::test::FdCensus fds;
-      plan.fail(call);
-      small_transfer(receives ? plan.hook() : nullptr, receives ? nullptr : plan.hook());
-      const bool hit = plan.hit();
-      const auto seen = plan.seen();
-      plan.clear();
-      if (!hit) break;
-      const std::string& site = seen.at(call);
-      EXPECT_EQ(fds.leaked(), 0) << site << ", call " << call;
-      ++tried[site];
-      if (testing::Test::HasFailure()) break;
+    for (const auto& [site, times] : made) {
+      const std::size_t first = has_connections() ? times : std::min<std::size_t>(times, 3);
+      std::vector<std::size_t> calls(first);
+      std::iota(calls.begin(), calls.end(), 0);
+      if (first < times) calls.push_back(times / 2);
+      for (const std::size_t call : calls) {
+        landfall::test::FdCensus fds;
+        plan.fail(call, EIO, site);
+        small_transfer(receives ? plan.hook() : nullptr, receives ? nullptr : plan.hook());
+        if (plan.hit()) ++tried[site];
+        plan.clear();
+        EXPECT_LE(fds.leaked(), left);
+        if (!testing::Test::HasFailure()) continue;
+        ADD_FAILURE() << (receives ? "the receiver's " : "the sender's ") << site << ", " << call;
+        return;
+      }
     }
-    for (const char* site : {"fi_getinfo", "fi_fabric", "fi_domain", "fi_mr_regattr", "fi_cq_open",
-                             "fi_eq_open", "fi_endpoint", "fi_ep_bind", "fi_enable", "fi_recv",
-                             "fi_sendmsg", "fi_cq_read", "fi_eq_read"})
-      EXPECT_GT(tried[site], 0) << site;
+    std::vector<const char*> sites{"fi_getinfo",    "fi_fabric",  "fi_domain",
+                                   "fi_mr_regattr", "fi_cq_open", "fi_endpoint",
+                                   "fi_ep_bind",    "fi_enable",  "fi_cq_read"};
+    if (has_connections())
+      sites.insert(sites.end(), {"fi_eq_open", "fi_eq_read", "fi_recv", "fi_sendmsg"});
+    else if (receives)
+      sites.insert(sites.end(), {"fi_av_open", "fi_getname", "fi_recv", "accept4", "recv", "send"});
+    else
+      sites.insert(sites.end(),
+                   {"fi_av_insert", "socket", "connect", "recv", "send", "fi_sendmsg"});
+    for (const char* site : sites) EXPECT_GT(tried[site], 0) << site;
   }
 }
 
 // Goal: a provider that takes no more for a while costs nothing but time.
-TEST_F(OfiCase, SendsWaitForAProviderThatTakesNoMore) {
+TEST_P(OfiCase, SendsWaitForAProviderThatTakesNoMore) {
   landfall::test::FaultPlan plan;
   for (std::size_t call = 0; call < 12; ++call) {
     plan.fail(call, EAGAIN, "fi_sendmsg");

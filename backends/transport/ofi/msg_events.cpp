@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "ofi/fabric.hpp"
+#include "ofi/msg_fabric.hpp"
 
 namespace landfall::ofi {
 
@@ -21,12 +21,12 @@ void keep(Connection& link, std::span<const std::byte> data) noexcept {
 
 }  // namespace
 
-Connection* OfiFabric::link_of(const fid* endpoint) const noexcept {
+Connection* MsgFabric::link_of(const fid* endpoint) const noexcept {
   const auto found = by_endpoint_.find(endpoint);
   return found == by_endpoint_.end() ? nullptr : found->second;
 }
 
-void OfiFabric::read_events() {
+void MsgFabric::read_events() {
   alignas(fi_eq_cm_entry) std::array<std::byte, sizeof(fi_eq_cm_entry) + kSaidMost> event;
   const auto& entry = *reinterpret_cast<const fi_eq_cm_entry*>(event.data());
   const std::lock_guard lock{events_mutex_};
@@ -57,7 +57,7 @@ void OfiFabric::read_events() {
   }
 }
 
-void OfiFabric::read_event_error() {
+void MsgFabric::read_event_error() {
   std::array<std::byte, kSaidMost> data;
   fi_eq_err_entry entry{};
   entry.err_data = data.data();
@@ -74,13 +74,13 @@ void OfiFabric::read_event_error() {
 }
 
 /// Nobody hears of connections any more: none shall begin.
-void OfiFabric::lose_events(int number) noexcept {
+void MsgFabric::lose_events(int number) noexcept {
   events_lost_ = true;
   lose(number);
   for (Listening* listening : listening_) close(*listening);
 }
 
-void OfiFabric::on_request(const fi_eq_cm_entry& entry, std::span<const std::byte> data) {
+void MsgFabric::on_request(const fi_eq_cm_entry& entry, std::span<const std::byte> data) {
   Info info{entry.info};
   const auto by = std::find_if(listening_.begin(), listening_.end(), [&](const auto& one) {
     return one->pep != nullptr && &one->pep->fid == entry.fid;
@@ -101,7 +101,7 @@ void OfiFabric::on_request(const fi_eq_cm_entry& entry, std::span<const std::byt
         .data = std::span{link.said}.first(link.said_bytes)});
 }
 
-void OfiFabric::on_connected(Connection& link, std::span<const std::byte> data) {
+void MsgFabric::on_connected(Connection& link, std::span<const std::byte> data) {
   if (link.state != State::connecting && link.state != State::accepting) return;
   link.state = State::established;
   keep(link, data);

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "ofi/fabric.hpp"
+#include "ofi/msg_fabric.hpp"
 
 namespace landfall::ofi {
 
@@ -19,14 +19,14 @@ constexpr std::uint32_t kFirstReceives = 2;  // of a queue that sends: fabric.hp
 
 }  // namespace
 
-Wanted OfiFabric::wanted() const noexcept {
+Wanted MsgFabric::wanted() const noexcept {
   return {.sends = spec_.sends_per_link,
           .receives = spec_.slots != 0 ? device_.window() : spec_.receives_per_link};
 }
 
 // ---- listening
 
-landfall_errc OfiFabric::listen(const void* address, std::uint32_t length,
+landfall_errc MsgFabric::listen(const void* address, std::uint32_t length,
                                 std::unique_ptr<messages::Place>* ret_place, void* ret_address,
                                 std::uint32_t* ret_length, landfall_why* why) {
   const auto failed = [&](const char* call, int number) { return refuse_call(why, call, number); };
@@ -75,12 +75,12 @@ landfall_errc OfiFabric::listen(const void* address, std::uint32_t length,
   return LANDFALL_ERRC_ok;
 }
 
-void OfiFabric::close(messages::Place& base) noexcept {
+void MsgFabric::close(messages::Place& base) noexcept {
   const std::lock_guard lock{events_mutex_};
   close(static_cast<Place&>(base).listening);
 }
 
-void OfiFabric::close(Listening& listening) noexcept {
+void MsgFabric::close(Listening& listening) noexcept {
   if (std::exchange(listening.closed, true)) return;
   // Closing the endpoint here would leave what has connected and said nothing yet with a pointer to
   // it (tcpx_cm_recv_req, prov/tcp of 1.17; xnet_handle_conn of 2.1). So its socket alone goes,
@@ -98,7 +98,7 @@ void OfiFabric::close(Listening& listening) noexcept {
 
 // ---- from here
 
-int OfiFabric::make_endpoint(Connection& link, fi_info& info, const char** ret_call) {
+int MsgFabric::make_endpoint(Connection& link, fi_info& info, const char** ret_call) {
   const auto step = [&](const char* call, auto&& body) {
     *ret_call = call;
     return ofi::attempt(host_, call, [&] { return static_cast<ssize_t>(body()); });
@@ -124,7 +124,7 @@ int OfiFabric::make_endpoint(Connection& link, fi_info& info, const char** ret_c
   return 0;
 }
 
-landfall_errc OfiFabric::prepare(const void* address, std::uint32_t length, void* owner,
+landfall_errc MsgFabric::prepare(const void* address, std::uint32_t length, void* owner,
                                  Link** ret_link, landfall_why* why) {
   if (lost_ != 0)
     return authoring::refuse(why, LANDFALL_ERRC_device_lost, LANDFALL_REASON_rdma_device_lost);
@@ -151,7 +151,7 @@ landfall_errc OfiFabric::prepare(const void* address, std::uint32_t length, void
   return LANDFALL_ERRC_ok;
 }
 
-int OfiFabric::connect(Link& base, std::span<const std::byte> data) noexcept {
+int MsgFabric::connect(Link& base, std::span<const std::byte> data) noexcept {
   Connection& link = own(base);
   link.state = State::connecting;
   return errno_of(ofi::attempt(host_, "fi_connect", [&] {
@@ -162,13 +162,13 @@ int OfiFabric::connect(Link& base, std::span<const std::byte> data) noexcept {
 
 // ---- from there
 
-std::unique_ptr<Connection> OfiFabric::take_request(const Link& link) noexcept {
+std::unique_ptr<Connection> MsgFabric::take_request(const Link& link) noexcept {
   const std::lock_guard lock{device_.requests_mutex};
   auto node = device_.requests.extract(&link);
   return node.empty() ? nullptr : std::move(node.mapped());
 }
 
-int OfiFabric::adopt(Link& base, void* owner) {
+int MsgFabric::adopt(Link& base, void* owner) {
   auto request = take_request(base);
   if (request == nullptr) return EINVAL;
   Connection& link = *request;
@@ -191,7 +191,7 @@ int OfiFabric::adopt(Link& base, void* owner) {
   return errno_of(number);
 }
 
-int OfiFabric::accept(Link& base, std::span<const std::byte> data) noexcept {
+int MsgFabric::accept(Link& base, std::span<const std::byte> data) noexcept {
   Connection& link = own(base);
   if (link.endpoint == nullptr) return ENOTCONN;
   link.state = State::accepting;
@@ -204,7 +204,7 @@ int OfiFabric::accept(Link& base, std::span<const std::byte> data) noexcept {
   return 0;
 }
 
-void OfiFabric::reject(Connection& link, std::span<const std::byte> data) noexcept {
+void MsgFabric::reject(Connection& link, std::span<const std::byte> data) noexcept {
   // What the provider knows of the request is freed by this, whether it can say it or not.
   const std::lock_guard lock{device_.requests_mutex};
   if (link.info != nullptr && link.listening != nullptr && link.listening->pep != nullptr)
@@ -213,7 +213,7 @@ void OfiFabric::reject(Connection& link, std::span<const std::byte> data) noexce
   link.listening = nullptr;
 }
 
-void OfiFabric::refuse(Link& base, std::span<const std::byte> data) noexcept {
+void MsgFabric::refuse(Link& base, std::span<const std::byte> data) noexcept {
   if (auto request = take_request(base)) reject(*request, data);
 }
 
