@@ -37,6 +37,7 @@ landfall_errc landfall_group_open(const landfall_context_t* context,
     if ((o.flags & LANDFALL_GROUP_NO_STEERING) != 0) g.steer = GroupOptions::Steer::nothing;
     g.transports = split_list(o.transports);
     g.options = split_list(o.options);
+    g.also = split_list(o.also);
     if (o.contract != nullptr) {
       const auto contract = read_contract(o.contract);
       if (!contract) return misuse(reterr_error, kOp, "malformed contract");

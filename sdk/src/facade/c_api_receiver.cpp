@@ -192,6 +192,15 @@ landfall_errc landfall_flow_verdict(const landfall_flow_t* flow,
   return write_verdict(from_c(flow)->verdict(), ret_verdict);
 }
 
+landfall_errc landfall_flow_decision(const landfall_flow_t* flow,
+                                     landfall_decision_t** ret_decision) noexcept {
+  return guarded("landfall_flow_decision", nullptr, [&]() -> landfall_errc {
+    if (flow == nullptr || ret_decision == nullptr) return LANDFALL_ERRC_invalid_argument;
+    *ret_decision = make_decision(from_c(flow)->decision());
+    return LANDFALL_ERRC_ok;
+  });
+}
+
 std::uint64_t landfall_flow_received_bytes(const landfall_flow_t* flow) noexcept {
   return flow == nullptr ? 0 : from_c(flow)->received_bytes();
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The C API: sending.
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <memory>
@@ -56,6 +57,32 @@ landfall_errc take_sent(const char* op, landfall_sender_t* sender, landfall_sent
   });
 }
 
+/// The C++ calls that wait for a peer know no "for ever": a century is.
+std::chrono::nanoseconds patience(std::int64_t timeout_ns) noexcept {
+  constexpr std::chrono::nanoseconds kForEver = std::chrono::hours{24 * 365 * 100};
+  const std::chrono::nanoseconds asked{timeout_ns};
+  return asked < asked.zero() ? kForEver : std::min(asked, kForEver);
+}
+
+/// What a call answers. Its Decision goes to whoever asks for it, on success and where nothing
+/// could be chosen: what fails later is retried, and a caller's loop would lose one each time.
+landfall_errc tell(const Error* error, Decision decision, landfall_decision_t** ret_decision,
+                   landfall_error_t* reterr_error) {
+  const bool told = error == nullptr || decision.chosen.empty();
+  if (ret_decision != nullptr && told && !decision.candidates.empty())
+    *ret_decision = make_decision(std::move(decision));
+  return error == nullptr ? LANDFALL_ERRC_ok : report(reterr_error, *error);
+}
+
+landfall_errc give_sender(Result<Sender> sender, Decision decision, landfall_sender_t** ret_sender,
+                          landfall_decision_t** ret_decision, landfall_error_t* reterr_error) {
+  if (!sender) return tell(&sender.error(), std::move(decision), ret_decision, reterr_error);
+  std::unique_ptr<landfall_sender_handle> made{new landfall_sender_handle{std::move(*sender)}};
+  const landfall_errc told = tell(nullptr, std::move(decision), ret_decision, reterr_error);
+  *ret_sender = made.release();
+  return told;
+}
+
 }  // namespace
 
 extern "C" {
@@ -74,6 +101,8 @@ landfall_errc landfall_send_group_open(const landfall_context_t* context,
     SendGroupOptions g;
     if (o.interface_name != nullptr) g.interface = o.interface_name;
     g.methods = split_list(o.methods);
+    g.transports = split_list(o.transports);
+    g.options = split_list(o.options);
     if (o.ranges_max != 0) g.ranges_max = o.ranges_max;
     if (o.contract != nullptr) {
       const auto contract = read_contract(o.contract);
@@ -115,11 +144,52 @@ landfall_errc landfall_send_group_attach(landfall_send_group_t* group, int* fd,
     const Offered offered{fd};
     Decision decision;
     auto sender = group->group.attach(offered.get(), &decision);
-    if (ret_decision != nullptr && !decision.candidates.empty())
-      *ret_decision = make_decision(std::move(decision));
-    if (!sender) return report(reterr_error, sender.error());
-    *ret_sender = new landfall_sender_handle{std::move(*sender)};
-    return LANDFALL_ERRC_ok;
+    return give_sender(std::move(sender), std::move(decision), ret_sender, ret_decision,
+                       reterr_error);
+  });
+}
+
+landfall_errc landfall_send_group_connect(landfall_send_group_t* group, const char* host,
+                                          std::uint16_t port, std::int64_t timeout_ns,
+                                          landfall_sender_t** ret_sender,
+                                          landfall_decision_t** ret_decision,
+                                          landfall_error_t* reterr_error) noexcept {
+  constexpr const char* kOp = "landfall_send_group_connect";
+  return guarded(kOp, reterr_error, [&]() -> landfall_errc {
+    if (group == nullptr || host == nullptr || ret_sender == nullptr)
+      return misuse(reterr_error, kOp, "NULL argument");
+    Decision decision;
+    auto sender = group->group.connect(Address{host, port}, patience(timeout_ns), &decision);
+    return give_sender(std::move(sender), std::move(decision), ret_sender, ret_decision,
+                       reterr_error);
+  });
+}
+
+landfall_errc landfall_send_group_listen(landfall_send_group_t* group, const char* host,
+                                         std::uint16_t port, std::uint16_t* ret_port,
+                                         landfall_decision_t** ret_decision,
+                                         landfall_error_t* reterr_error) noexcept {
+  constexpr const char* kOp = "landfall_send_group_listen";
+  return guarded(kOp, reterr_error, [&]() -> landfall_errc {
+    if (group == nullptr) return misuse(reterr_error, kOp, "NULL argument");
+    Decision decision;
+    const auto at = group->group.listen(Address{host == nullptr ? "" : host, port}, &decision);
+    const landfall_errc told =
+        tell(at ? nullptr : &at.error(), std::move(decision), ret_decision, reterr_error);
+    if (at && ret_port != nullptr) *ret_port = at->port;
+    return told;
+  });
+}
+
+landfall_errc landfall_send_group_accept(landfall_send_group_t* group, std::int64_t timeout_ns,
+                                         landfall_sender_t** ret_sender,
+                                         landfall_error_t* reterr_error) noexcept {
+  constexpr const char* kOp = "landfall_send_group_accept";
+  return guarded(kOp, reterr_error, [&]() -> landfall_errc {
+    if (group == nullptr || ret_sender == nullptr)
+      return misuse(reterr_error, kOp, "NULL argument");
+    return give_sender(group->group.accept(patience(timeout_ns)), {}, ret_sender, nullptr,
+                       reterr_error);
   });
 }
 
@@ -190,6 +260,12 @@ landfall_errc landfall_sender_verdict(const landfall_sender_t* sender,
                                       landfall_verdict_t* ret_verdict) noexcept {
   if (sender == nullptr) return LANDFALL_ERRC_invalid_argument;
   return write_verdict(sender->sender.verdict(), ret_verdict);
+}
+
+landfall_errc landfall_sender_close(landfall_sender_t* sender, std::int64_t timeout_ns,
+                                    landfall_error_t* reterr_error) noexcept {
+  return on_sender("landfall_sender_close", sender, reterr_error,
+                   [&](Sender& s) { return s.close(patience(timeout_ns)); });
 }
 
 landfall_errc landfall_sender_detach(landfall_sender_t** sender, int* ret_fd,

@@ -5,8 +5,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "landfall_test/c_api.hpp"
@@ -136,6 +138,67 @@ TEST_F(CSending, RefusesByName) {
   landfall_memory_info_t memory = LANDFALL_MEMORY_INFO_INIT;
   EXPECT_EQ(landfall_send_group_memory(senders_, &memory), LANDFALL_ERRC_ok);
   EXPECT_EQ(memory.size_bytes, kSize);
+}
+
+TEST_F(CSending, CloseWaitsForTheReceiversEnd) {
+  open_senders("copy");
+  auto [ours, theirs] = tcp_pair();
+  int fd = ours.release();
+  ASSERT_EQ(landfall_send_group_attach(senders_, &fd, &sender_, nullptr, &error_), LANDFALL_ERRC_ok)
+      << error_.text;
+  ASSERT_EQ(landfall_sender_send(sender_, 0, 1000, 0, &error_), LANDFALL_ERRC_ok);
+  EXPECT_EQ(landfall_sender_close(sender_, 1'000'000, &error_), LANDFALL_ERRC_timed_out);
+  EXPECT_STREQ(error_.op, "Sender::close");
+  std::array<char, 1000> got{};
+  EXPECT_EQ(::recv(theirs.get(), got.data(), got.size(), MSG_WAITALL), 1000);
+  EXPECT_EQ(std::memcmp(got.data(), bytes_, got.size()), 0);
+  EXPECT_EQ(::recv(theirs.get(), got.data(), 1, 0), 0) << "close finishes";
+  theirs.reset();
+  EXPECT_EQ(landfall_sender_close(sender_, -1, &error_), LANDFALL_ERRC_ok) << error_.text;
+  EXPECT_EQ(landfall_sender_send(sender_, 0, 1, 0, &error_), LANDFALL_ERRC_closed);
+  EXPECT_EQ(landfall_sender_sent_bytes(sender_), 1000u) << "the handle stays";
+}
+
+TEST_F(CSending, RefusesToConnectByName) {
+  constexpr landfall_errc kInvalid = LANDFALL_ERRC_invalid_argument;
+  open_senders();
+  std::uint16_t port = 0;
+  EXPECT_EQ(landfall_send_group_connect(senders_, "127.0.0.1", 1, 0, &sender_, &decision_, &error_),
+            kInvalid)
+      << "no transports were named";
+  EXPECT_EQ(landfall_send_group_listen(senders_, nullptr, 0, &port, &decision_, &error_), kInvalid);
+  EXPECT_EQ(landfall_send_group_accept(senders_, 0, &sender_, &error_), kInvalid)
+      << "nobody listens";
+  EXPECT_EQ(decision_, nullptr);
+  ASSERT_EQ(landfall_send_group_close(&senders_, &region_, &error_), LANDFALL_ERRC_ok);
+
+  landfall_send_group_options_t options = LANDFALL_SEND_GROUP_OPTIONS_INIT;
+  options.transports = "nonsense,devmem-model";
+  ASSERT_EQ(landfall_send_group_open(context_, &options, &region_, &senders_, &error_),
+            LANDFALL_ERRC_ok)
+      << error_.text;
+  EXPECT_EQ(landfall_send_group_connect(senders_, "127.0.0.1", 1, 0, &sender_, &decision_, &error_),
+            LANDFALL_ERRC_not_supported);
+  EXPECT_EQ(error_.reason, LANDFALL_REASON_transport_unknown);
+  ASSERT_EQ(landfall_decision_candidates(decision_), 2u);
+  landfall_decision_free(std::exchange(decision_, nullptr));
+  EXPECT_EQ(landfall_send_group_listen(senders_, "127.0.0.1", 0, &port, &decision_, &error_),
+            LANDFALL_ERRC_not_supported);
+  ASSERT_EQ(landfall_decision_candidates(decision_), 2u);
+  landfall_error_t reason = LANDFALL_ERROR_INIT;
+  ASSERT_EQ(landfall_decision_reason(decision_, 1, 0, &reason), LANDFALL_ERRC_ok);
+  EXPECT_EQ(reason.reason, LANDFALL_REASON_not_capable) << "it only receives";
+  EXPECT_EQ(sender_, nullptr);
+  EXPECT_EQ(port, 0);
+
+  EXPECT_EQ(landfall_send_group_connect(nullptr, "", 1, 0, &sender_, nullptr, nullptr), kInvalid);
+  EXPECT_EQ(landfall_send_group_connect(senders_, nullptr, 1, 0, &sender_, nullptr, nullptr),
+            kInvalid);
+  EXPECT_EQ(landfall_send_group_connect(senders_, "", 1, 0, nullptr, nullptr, nullptr), kInvalid);
+  EXPECT_EQ(landfall_send_group_listen(nullptr, "", 0, nullptr, nullptr, nullptr), kInvalid);
+  EXPECT_EQ(landfall_send_group_accept(nullptr, 0, &sender_, nullptr), kInvalid);
+  EXPECT_EQ(landfall_send_group_accept(senders_, 0, nullptr, nullptr), kInvalid);
+  EXPECT_EQ(landfall_sender_close(nullptr, 0, nullptr), kInvalid);
 }
 
 }  // namespace

@@ -295,6 +295,7 @@ TEST(CApiMisuse, NullIsAnswered) {
   EXPECT_EQ(landfall_flow_user(nullptr), nullptr);
   landfall_flow_set_user(nullptr, nullptr);
   EXPECT_EQ(landfall_flow_verdict(nullptr, nullptr), kInvalid);
+  EXPECT_EQ(landfall_flow_decision(nullptr, nullptr), kInvalid);
   EXPECT_EQ(landfall_flow_received_bytes(nullptr), 0u);
   EXPECT_EQ(landfall_flow_held_bytes(nullptr), 0u);
   EXPECT_EQ(landfall_flow_peer(nullptr, nullptr, 0, nullptr, nullptr), kInvalid);

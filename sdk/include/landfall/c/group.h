@@ -70,9 +70,15 @@ typedef struct landfall_group_options_t {
   uint32_t buffers_max, flows_max;           /* per queue; 0: the default */
   uint32_t pressure_percent, relief_percent; /* 0: the default */
   uint32_t flags;                            /* LANDFALL_GROUP_* */
+  /* "verbs,ofi": transports with connections of their own that serve senders beside the chosen one,
+   * where they can; each has one receiver more, behind the others. NULL: none */
+  const char* also;
 } landfall_group_options_t;
-#define LANDFALL_GROUP_OPTIONS_INIT \
-  { sizeof(landfall_group_options_t), 1, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define LANDFALL_GROUP_OPTIONS_INIT                                                            \
+  {                                                                                            \
+    sizeof(landfall_group_options_t), 1, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, \
+        NULL                                                                                   \
+  }
 
 enum { LANDFALL_DELIVERY_STREAMING = 0, LANDFALL_DELIVERY_DEMAND = 1 };
 typedef struct landfall_flow_options_t {

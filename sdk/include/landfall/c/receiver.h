@@ -84,6 +84,9 @@ LANDFALL_API void* landfall_flow_user(const landfall_flow_t* flow) LANDFALL_NOEX
 LANDFALL_API void landfall_flow_set_user(landfall_flow_t* flow, void* user) LANDFALL_NOEXCEPT;
 LANDFALL_API landfall_errc landfall_flow_verdict(const landfall_flow_t* flow,
                                                  landfall_verdict_t* ret_verdict) LANDFALL_NOEXCEPT;
+/* Which transport carries it: its receiver's. A copy, to be freed. */
+LANDFALL_API landfall_errc landfall_flow_decision(
+    const landfall_flow_t* flow, landfall_decision_t** ret_decision) LANDFALL_NOEXCEPT;
 LANDFALL_API uint64_t landfall_flow_received_bytes(const landfall_flow_t* flow) LANDFALL_NOEXCEPT;
 LANDFALL_API uint64_t landfall_flow_held_bytes(const landfall_flow_t* flow) LANDFALL_NOEXCEPT;
 /* The peer's numeric address into text[capacity] (46 bytes hold any), its port into *ret_port. */
