@@ -296,6 +296,11 @@ void RdmFabric::end(Peer& peer, int cause) {
   ending_.push_back(&peer);
 }
 
+void RdmFabric::forget_number(const Peer& peer) noexcept {
+  const auto found = by_number_.find(peer.number);
+  if (found != by_number_.end() && found->second == &peer) by_number_.erase(found);
+}
+
 /// What is still under way of it reads this side's memory at most: nothing is written for it that
 /// is not thrown away.
 void RdmFabric::finish_endings() {
@@ -305,7 +310,7 @@ void RdmFabric::finish_endings() {
     peer.state = State::ended;
     if (!peer.out.empty()) static_cast<void>(flush(peer));
     peer.socket.reset();
-    by_number_.erase(peer.number);
+    forget_number(peer);
     post_early_again(peer);
     if (!peer.waiting.empty()) {
       peer.waiting.clear();
@@ -335,9 +340,7 @@ void RdmFabric::drop(Link& base, std::vector<std::uint32_t>*) noexcept {
   if (peer.state == State::ending) std::erase(ending_, &peer);
   peer.state = State::ended;
   if (!peer.waiting.empty()) std::erase(waiting_, &peer);
-  if (const auto found = by_number_.find(peer.number);
-      found != by_number_.end() && found->second == &peer)
-    by_number_.erase(found);
+  forget_number(peer);
   post_early_again(peer);
   std::erase_if(pending_, [&](const Event& event) {
     if (event.link != &peer) return false;

@@ -131,6 +131,7 @@ class RdmFabric final : public OfiFabric {
   int try_send(Peer& peer, const messages::Outgoing& what) noexcept;
   void retry_sends();
   void end(Peer& peer, int cause);
+  void forget_number(const Peer& peer) noexcept;
   void finish_endings();
 
   std::vector<std::byte> name_;  // of the endpoint

@@ -15,8 +15,8 @@ enum class Placement : std::uint8_t {
   linear = LANDFALL_LINEAR,  // part of a direct flow that the NIC could not split: one CPU copy
                              // into the spill
   copied = LANDFALL_COPIED,  // one CPU copy
-  unsure = LANDFALL_UNSURE   // the kernel counts copies per queue and marks none (zcrx): held to be
-                             // copied
+  unsure = LANDFALL_UNSURE   // nobody says: the kernel counts copies and marks none (zcrx), or a
+                             // provider of libfabric's copies some (ofi); held to be copied
 };
 inline constexpr std::size_t kPlacements = 4;
 LANDFALL_API std::string_view name(Placement placement) noexcept;
