@@ -30,7 +30,8 @@ struct FakeLink final : Link {
 /// What the fabrics of one test have in common.
 struct FakeNetwork {
   std::map<std::uint16_t, FakeFabric*> listening{};
-  std::uint64_t not_ready = 0;  // messages that found no receive
+  std::uint64_t not_ready = 0;   // messages that found no receive
+  bool sent_comes_late = false;  // until tell_sent(): what is sent arrives, and is not yet told
   bool shares_receives = true;
 };
 
@@ -63,8 +64,17 @@ class FakeFabric final : public Fabric {
     const auto* from =
         what.memory == 0 ? region_.data() : static_cast<std::byte*>(spec_.queue.spill->host);
     deliver(link, {from + what.offset, what.length}, what.immediate);
-    events_.push_back({.kind = Event::Kind::sent, .link = &link, .cookie = what.cookie});
+    (network_.sent_comes_late ? late_ : events_)
+        .push_back({.kind = Event::Kind::sent, .link = &link, .cookie = what.cookie});
     return 0;
+  }
+  /// With this errno, 0: it went through.
+  void tell_sent(int number) {
+    for (Event& event : late_) {
+      if (event.kind == Event::Kind::sent) event.number = number;
+      events_.push_back(event);
+    }
+    late_.clear();
   }
   /// What `link` sends arrives, whatever it is.
   void deliver(FakeLink& link, std::span<const std::byte> bytes, std::uint32_t immediate) {
@@ -163,7 +173,8 @@ class FakeFabric final : public Fabric {
       for (const std::uint32_t slot : link.receives)
         if (slot != kNoSlot) ret_slots->push_back(slot);
     if (link.other != nullptr) link.other->other = nullptr;
-    std::erase_if(events_, [&](const Event& event) { return event.link == &link; });
+    for (auto* told : {&events_, &late_})
+      std::erase_if(*told, [&](const Event& event) { return event.link == &link; });
     links_.erase(&link);
   }
   std::size_t links() const noexcept { return links_.size(); }
@@ -182,14 +193,14 @@ class FakeFabric final : public Fabric {
     if (std::exchange(link.ended, true)) return;
     link.open = false;
     if (link.adopted || link.owner != nullptr)
-      events_.push_back({.kind = Event::Kind::ended, .link = &link});
+      (late_.empty() ? events_ : late_).push_back({.kind = Event::Kind::ended, .link = &link});
   }
 
   FakeNetwork& network_;
   const std::span<std::byte> region_;
   const FabricSpec spec_;
   std::deque<std::uint32_t> shared_{};
-  std::deque<Event> events_{};
+  std::deque<Event> events_{}, late_{};
   std::map<FakeLink*, std::uint16_t> to_{};
   std::map<FakeLink*, std::unique_ptr<FakeLink>> links_{};
 };

@@ -147,7 +147,7 @@ class Messages : public testing::TestWithParam<bool> {
     }
   }
   void sender_says(const landfall_record& record) {
-    if (record.kind == LANDFALL_SENT && record.length != 0) ++sent;
+    if (record.kind == LANDFALL_SENT) ++(record.length != 0 ? sent : ends_through);
     if (record.kind == LANDFALL_END_OF_STREAM) ++closed_by_receiver;
     if (record.kind == LANDFALL_FAILED) sender_failed = record;
   }
@@ -207,7 +207,7 @@ class Messages : public testing::TestWithParam<bool> {
   std::vector<landfall_return> kept;
   std::vector<landfall_record> failed;
   std::optional<landfall_record> sender_failed;
-  std::uint64_t sent = 0, ended = 0, closed = 0, closed_by_receiver = 0;
+  std::uint64_t sent = 0, ends_through = 0, ended = 0, closed = 0, closed_by_receiver = 0;
   bool keep = false;
 };
 INSTANTIATE_TEST_SUITE_P(, Messages, testing::Bool(), [](const auto& shared) {
@@ -359,6 +359,32 @@ TEST_P(Messages, FromStrangersMakeNoFlow) {
     ASSERT_EQ(sender.fabric().poll(events), 1u);
     EXPECT_EQ(events[0].kind, Event::Kind::refused);
     sender.fabric().drop(*link, nullptr);
+  }
+}
+
+// Goal: a receiver that has read everything and ends the connection before the sender's fabric has
+// heard that the end arrived ends it well; if that is never heard, it was reset.
+TEST_P(Messages, MayBeAnsweredBeforeTheyAreThrough) {
+  for (const int number : {0, ECONNRESET}) {
+    Flow* flow = connect();
+    send(*flow, 0, 10);
+    settle();
+    network.sent_comes_late = true;
+    sender.queue->finish(*flow);
+    settle();
+    network.sent_comes_late = false;
+    receiver.queue->close(*opened.back(), false);
+    settle();
+    EXPECT_EQ(closed_by_receiver, 0u) << "before the end is through";
+    sender.fabric().tell_sent(number);
+    settle();
+    EXPECT_EQ(closed_by_receiver, number == 0 ? 1u : 0u);
+    EXPECT_EQ(ends_through, number == 0 ? 1u : 0u);
+    EXPECT_EQ(sender_failed.has_value(), number != 0);
+    if (sender_failed) {
+      EXPECT_EQ(sender_failed->code, LANDFALL_REASON_peer_reset);
+    }
+    closed_by_receiver = ends_through = 0;
   }
 }
 

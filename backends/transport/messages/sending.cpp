@@ -29,6 +29,7 @@ struct Outbound final : Flow {
   std::uint32_t credits = 0;    // that are left
   std::uint32_t under_way = 0;  // messages
   bool finishing = false, end_sent = false, leaving = false;
+  bool closed_there = false;  // the receiver has said so: nothing more goes
 
   Range& range(std::uint64_t number) noexcept { return ranges[number % ranges.size()]; }
 };
@@ -59,7 +60,10 @@ class SendingQueue final : public Queue {
   static constexpr std::uint64_t kNoRange = 1ull << 60, kEnd = kNoRange + 1;
 
   static Outbound& own(Flow& flow) noexcept { return static_cast<Outbound&>(flow); }
-  static bool sends(const Outbound& flow) noexcept { return !flow.ended || flow.leaving; }
+  static bool sends(const Outbound& flow) noexcept {
+    return (!flow.ended || flow.leaving) && !flow.closed_there;
+  }
+  void end_when_through(Outbound& flow);
   void push(Outbound& flow);
   void give_up(Outbound& flow, int number);
   bool send_piece(Outbound& flow);
@@ -178,7 +182,8 @@ void SendingQueue::on_message(Flow& any, const Event& event) {
   if (!said || flow.credits + said->count > flow.theirs.window) return give_up(flow, kBrokeRules);
   if (said->kind == Immediate::Kind::close) {
     if (flow.leaving) return give_up(flow, 0);
-    return end(flow, 0, LANDFALL_REASON_none);
+    flow.closed_there = true;
+    return end_when_through(flow);
   }
   if (const int number = fabric_->post_empty(*flow.link, 1)) return give_up(flow, number);
   flow.credits += said->count;
@@ -193,6 +198,13 @@ void SendingQueue::on_sent(Flow& any, const Event& event) {
   if (event.cookie != kNoRange) tell_sent(flow, event.cookie);
   push(flow);
   if (flow.leaving && flow.end_sent && flow.under_way == 0) hang_up(flow);
+  if (flow.closed_there) end_when_through(flow);
+}
+
+/// The receiver may answer what it has got before its device has: only that says whether it has
+/// all.
+void SendingQueue::end_when_through(Outbound& flow) {
+  if (flow.under_way == 0) end(flow, 0, LANDFALL_REASON_none);
 }
 
 void SendingQueue::tell_sent(Outbound& flow, std::uint64_t cookie) {
@@ -219,7 +231,8 @@ void SendingQueue::give_up(Outbound& flow, int number) {
 /// The end of the stream, which the flow was told to send, goes first.
 bool SendingQueue::say_goodbye(Flow& any) {
   Outbound& flow = own(any);
-  flow.leaving = flow.finishing && !flow.ended && !(flow.end_sent && flow.under_way == 0);
+  flow.leaving = flow.finishing && !flow.ended && !flow.closed_there &&
+                 !(flow.end_sent && flow.under_way == 0);
   return flow.leaving;
 }
 
