@@ -17,12 +17,17 @@ constexpr std::uint32_t kSends = 128;  // messages of one flow under way
 constexpr std::uint32_t kOtherReceives = 2;
 
 struct Range {
-  landfall_send what{};
-  std::uint64_t handed = 0;  // bytes of it that are under way, or through
+  landfall_send what;
+  std::uint64_t handed;  // bytes of it that are under way, or through
 };
 
 struct Outbound final : Flow {
-  std::vector<Range> ranges;    // a ring
+  // A ring. Not set to anything, so that one which is hardly used takes hardly any memory.
+  explicit Outbound(std::uint32_t most)
+      : ranges_max{most}, ranges{std::make_unique_for_overwrite<Range[]>(most)} {}
+
+  const std::uint32_t ranges_max;
+  std::unique_ptr<Range[]> ranges;
   std::uint64_t first = 0;      // the oldest that is not through
   std::uint64_t unsent = 0;     // the oldest that is not handed over whole
   std::uint64_t next = 0;       // first <= unsent <= next
@@ -31,7 +36,7 @@ struct Outbound final : Flow {
   bool finishing = false, end_sent = false, leaving = false;
   bool closed_there = false;  // the receiver has said so: nothing more goes
 
-  Range& range(std::uint64_t number) noexcept { return ranges[number % ranges.size()]; }
+  Range& range(std::uint64_t number) noexcept { return ranges[number % ranges_max]; }
 };
 
 class SendingQueue final : public Queue {
@@ -81,9 +86,7 @@ landfall_errc SendingQueue::open(landfall_why* why) {
 }
 
 std::unique_ptr<Flow> SendingQueue::make_flow() {
-  auto flow = std::make_unique<Outbound>();
-  flow->ranges.resize(spec_.extents_max);
-  return flow;
+  return std::make_unique<Outbound>(spec_.extents_max);
 }
 
 bool SendingQueue::greet(Flow&, Hello* ret_hello) {
@@ -104,9 +107,10 @@ landfall_errc SendingQueue::send(Flow& any, const landfall_send& what, landfall_
   Outbound& flow = own(any);
   if (flow.ended || flow.finishing)
     return refuse(why, LANDFALL_ERRC_closed, LANDFALL_REASON_flow_ended);
-  if (flow.next - flow.first == flow.ranges.size())
+  if (flow.next - flow.first == flow.ranges_max)
     return refuse(why, LANDFALL_ERRC_limit_reached, LANDFALL_REASON_ranges_limit);
-  flow.range(flow.next++) = {.what = what};
+  if (flow.first == flow.next) flow.first = flow.unsent = flow.next = 0;  // the same places again
+  flow.range(flow.next++) = {.what = what, .handed = 0};
   push(flow);
   return LANDFALL_ERRC_ok;
 }

@@ -150,8 +150,9 @@ MessageSender::MessageSender(std::shared_ptr<SendGroupCore> group, SendQueue que
       queue_{std::move(queue)},
       decision_{std::move(decision)},
       owner_pid_{::getpid()},
-      ranges_(group_->options().ranges_max) {
-  through_.reserve(ranges_.size());
+      ranges_max_{group_->options().ranges_max},
+      ranges_{std::make_unique_for_overwrite<Range[]>(ranges_max_)} {
+  through_.reserve(ranges_max_);
   group_->senders.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -215,8 +216,9 @@ Result<void> MessageSender::hand_over(const Range& range, std::uint16_t memory,
   constexpr auto kOp = "Sender::send";
   if (broken_) return *broken_;
   if (finishing_) return Error{Errc::closed, kOp, ReasonCode::stream_finished};
-  if (next_ - first_ == ranges_.size())
+  if (next_ - first_ == ranges_max_)
     return Error{Errc::limit_reached, kOp, ReasonCode::ranges_limit};
+  if (next_ == first_) next_ = first_ = 0;  // the same places again
   landfall_send what{};
   what.offset = range.offset;
   what.length = range.length;
@@ -232,7 +234,7 @@ Result<void> MessageSender::hand_over(const Range& range, std::uint16_t memory,
     if (code == LANDFALL_ERRC_closed) LANDFALL_CHECK(take_records({}, &none));
     return backend_error(kOp, code, why);
   }
-  ranges_[next_++ % ranges_.size()] = range;
+  place(next_++) = range;
   handed_ += range.length;
   ++out_;
   return {};
@@ -255,7 +257,7 @@ Result<void> MessageSender::send_inline(std::span<const std::byte> bytes) {
   const std::uint64_t at = inline_end_ % spill.size_bytes();
   const std::uint64_t first = std::min<std::uint64_t>(bytes.size(), spill.size_bytes() - at);
   const std::uint64_t pieces = first == bytes.size() ? 1 : 2;
-  if (bytes.size() > room || next_ - first_ + pieces > ranges_.size())
+  if (bytes.size() > room || next_ - first_ + pieces > ranges_max_)
     return Error{Errc::limit_reached, kOp, ReasonCode::ranges_limit};
   LANDFALL_TRY(const std::span<std::byte> memory, spill.host_bytes());
   std::memcpy(&memory[at], bytes.data(), first);
@@ -290,7 +292,7 @@ void MessageSender::on_record(const landfall_record& record, std::span<Sent> out
         --out_;  // the end
         return;
       }
-      const Range& range = ranges_[record.token % ranges_.size()];
+      const Range& range = place(record.token);
       first_ = record.token + 1;
       --out_;
       if (range.is_inline) {

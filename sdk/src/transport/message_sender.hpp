@@ -82,8 +82,8 @@ class MessageSender final : public SenderCore {
 
  private:
   struct Range {
-    std::uint64_t tag = 0, offset = 0, length = 0;
-    bool is_inline = false;
+    std::uint64_t tag, offset, length;
+    bool is_inline;
   };
 
   Result<void> check() const noexcept;
@@ -97,7 +97,11 @@ class MessageSender final : public SenderCore {
   landfall_flow* flow_ = nullptr;
   const Decision decision_;
   const int owner_pid_;
-  std::vector<Range> ranges_;  // a ring
+  Range& place(std::uint64_t number) noexcept { return ranges_[number % ranges_max_]; }
+
+  // A ring. Not set to anything, so that one which is hardly used takes hardly any memory.
+  const std::uint32_t ranges_max_;
+  const std::unique_ptr<Range[]> ranges_;
   std::uint64_t first_ = 0, next_ = 0;
   std::vector<Sent> through_;                        // that found no room in the caller's span
   std::uint64_t inline_begin_ = 0, inline_end_ = 0;  // of the spill, a ring
