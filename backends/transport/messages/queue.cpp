@@ -27,6 +27,12 @@ std::uint32_t reason_of(int number) noexcept {
     case ENODEV:
     case ENXIO:
       return LANDFALL_REASON_rdma_device_lost;
+    case EOVERFLOW:
+      return LANDFALL_REASON_completion_queue_overrun;
+    case EFAULT:
+      return LANDFALL_REASON_memory_key_refused;
+    case ECONNABORTED:
+      return LANDFALL_REASON_connection_stopped;
     case ECONNREFUSED:
       return LANDFALL_REASON_peer_unreachable;
     default:

@@ -124,6 +124,7 @@ void VerbsFabric::on_resolved(VerbsLink& link) noexcept {
 
 int VerbsFabric::create_qp(VerbsLink& link) noexcept {
   ibv_qp_init_attr wanted{};
+  wanted.qp_context = &link;
   wanted.send_cq = cq_;
   wanted.recv_cq = cq_;
   wanted.srq = srq_;
@@ -254,9 +255,10 @@ void VerbsFabric::on_control(const rdma_cm_event& event) noexcept {
       if (link->state == State::connecting) keep_said(*link, event);
       if (link->state != State::connecting && link->state != State::accepting) return;
       link->state = State::open;
-      return tell({.kind = Event::Kind::established,
-                   .link = link,
-                   .data = std::span{link->hello}.first(link->said_bytes)});
+      tell({.kind = Event::Kind::established,
+            .link = link,
+            .data = std::span{link->hello}.first(link->said_bytes)});
+      return link->stopped ? stopped(*link) : static_cast<void>(0);
     case RDMA_CM_EVENT_DISCONNECTED:
       return ended(*link, 0);
     default:
@@ -265,6 +267,31 @@ void VerbsFabric::on_control(const rdma_cm_event& event) noexcept {
 }
 
 // ---- how they end
+
+/// Of a queue pair that was not stopped here: `number`, unless the device is gone.
+int VerbsFabric::unless_lost(int number) noexcept {
+  device_.adapter().take_events();
+  const int lost = lost_.load(std::memory_order_acquire);
+  return lost != 0 ? lost : number;
+}
+
+/// A queue pair has stopped, and not by what was sent, which would complete first: the other side
+/// has reached for memory, or broken another rule of the fabric.
+void VerbsFabric::stopped(VerbsLink& link) noexcept {
+  link.stopped = true;
+  if (link.state != State::open && link.state != State::accepting) return;
+  if (link.sends == 0) ended(link, unless_lost(EPROTO));
+}
+
+void VerbsFabric::take_stopped() noexcept {
+  any_stopped_.store(false, std::memory_order_relaxed);
+  std::vector<VerbsLink*> links;
+  {
+    const std::lock_guard lock{stopped_mutex_};
+    links.swap(stopped_);
+  }
+  for (VerbsLink* link : links) stopped(*link);
+}
 
 void VerbsFabric::refused(VerbsLink& link, int number) noexcept {
   if (link.state == State::requested) return link.dead.store(true, std::memory_order_release);
@@ -310,6 +337,10 @@ void VerbsFabric::drop(messages::Link& any, std::vector<std::uint32_t>*) noexcep
   std::erase_if(told_, [&](const Event& event) { return event.link == &link; });
   if (link.id->qp != nullptr) library_.rdma_destroy_qp(link.id);
   library_.rdma_destroy_id(link.id);
+  {
+    const std::lock_guard lock{stopped_mutex_};
+    std::erase(stopped_, &link);
+  }
   delete &link;
   if (links_.empty() && may_have_lost_ && srq_ != nullptr) renew_srq();
 }

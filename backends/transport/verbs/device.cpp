@@ -43,6 +43,17 @@ void Adapter::remove(Concerned& who) noexcept {
   std::erase(concerned_, &who);
 }
 
+namespace {
+
+/// What devices say of a queue pair that has stopped differs. Soft-RoCE says of all of them that
+/// the last of the shared receives has come (flush_recv_queue, rxe_resp.c, Linux 7.3).
+bool is_of_stopped_pair(ibv_event_type type) noexcept {
+  return type == IBV_EVENT_QP_LAST_WQE_REACHED || type == IBV_EVENT_QP_ACCESS_ERR ||
+         type == IBV_EVENT_QP_REQ_ERR || type == IBV_EVENT_QP_FATAL;
+}
+
+}  // namespace
+
 void Adapter::take_events() noexcept {
   const std::lock_guard lock{mutex_};
   ibv_async_event event{};
@@ -53,7 +64,10 @@ void Adapter::take_events() noexcept {
         who->on_lost(ENODEV);
       else if (event.event_type == IBV_EVENT_CQ_ERR && event.element.cq == who->queue())
         who->on_lost(EOVERFLOW);
+      else if (is_of_stopped_pair(event.event_type) && event.element.qp->recv_cq == who->queue())
+        who->on_stopped(event.element.qp->qp_context);
     }
+    // A queue pair is not destroyed before all its events are acknowledged.
     library_.ibv_ack_async_event(&event);
   }
 }

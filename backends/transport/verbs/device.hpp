@@ -19,6 +19,8 @@ class Concerned {
   virtual ~Concerned() = default;
   virtual const ibv_cq* queue() const noexcept = 0;
   virtual void on_lost(int number) noexcept = 0;
+  /// One of its queue pairs, made with this context, takes and gives nothing any more.
+  virtual void on_stopped(void* context) noexcept = 0;
 };
 
 /// What this process has of one device, once for all who use it: its asynchronous events come by

@@ -27,7 +27,7 @@ constexpr std::uint64_t kEmpty = 1ull << 61;  // a receive without memory; else 
 constexpr std::uint32_t kLooksEvery = 64;  // polls, at what comes beside completions
 
 /// What a failed completion says of the connection.
-int number_of(ibv_wc_status status) noexcept {
+int number_of(ibv_wc_status status, bool was_sent) noexcept {
   switch (status) {
     case IBV_WC_SUCCESS:
       return 0;
@@ -37,7 +37,15 @@ int number_of(ibv_wc_status status) noexcept {
       return ETIMEDOUT;
     case IBV_WC_WR_FLUSH_ERR:
       return ECONNRESET;
+    case IBV_WC_LOC_PROT_ERR:
+    case IBV_WC_LOC_ACCESS_ERR:
+      return EFAULT;
+    case IBV_WC_LOC_QP_OP_ERR:
+      // Soft-RoCE says it of memory that it may not use, and of a message that came and is too long
+      // (copy_data, rxe_mr.c, Linux 7.3).
+      return was_sent ? EFAULT : EPROTO;
     case IBV_WC_LOC_LEN_ERR:
+    case IBV_WC_REM_ACCESS_ERR:
     case IBV_WC_REM_INV_REQ_ERR:
     case IBV_WC_REM_OP_ERR:
       return EPROTO;
@@ -64,10 +72,6 @@ VerbsFabric::~VerbsFabric() {
 // ---- open
 
 landfall_errc VerbsFabric::open(landfall_why* why) {
-  if (const landfall_memory* spill = spec_.queue.spill; spill != nullptr) {
-    if (const auto code = device_.register_host(spill->host, spill->size_bytes, &spill_, why))
-      return code;
-  }
   if (const auto code = make_queues(why)) return code;
   if (const auto code = make_epoll(why)) return code;
   device_.adapter().add(*this);
@@ -89,13 +93,16 @@ landfall_errc VerbsFabric::make_queues(landfall_why* why) {
   // It can never overrun: a place for whatever may be posted.
   places_ =
       spec_.slots + std::uint64_t{spec_.links} * (spec_.sends_per_link + spec_.receives_per_link);
+  constexpr int kTooFew = 16;  // for tests of what comes of one that overruns all the same
+  const bool too_small = fault(host, "completion_queue_places") != 0;
   if (places_ > static_cast<std::uint64_t>(device_.attributes().max_cqe))
     return authoring::refuse(
         why, LANDFALL_ERRC_limit_reached, LANDFALL_REASON_fabric_call_failed, LANDFALL_ORIGIN_VERBS,
         0, "the device's completion queues have %d places, and %llu are wanted",
         device_.attributes().max_cqe, static_cast<unsigned long long>(places_));
   if (const int number = attempt(host, "ibv_create_cq", [&] {
-        cq_ = library_.ibv_create_cq(device_.context(), static_cast<int>(places_), nullptr,
+        cq_ = library_.ibv_create_cq(device_.context(),
+                                     too_small ? kTooFew : static_cast<int>(places_), nullptr,
                                      channel_, 0);
         return cq_ == nullptr ? -1 : 0;
       }))
@@ -138,12 +145,17 @@ std::uint64_t VerbsFabric::address_of(std::uint16_t memory) const noexcept {
   return memory == 0 ? device_.region().base : spill_.base;
 }
 
-int VerbsFabric::post(messages::Link&, std::span<const std::uint32_t> slots) noexcept {
-  if (const int injected = fault(device_.host(), "ibv_post_srq_recv")) return injected;
-  return post_slots(slots);
+/// A wrong one where the seam wants a fault.
+std::uint32_t VerbsFabric::key_of(const Registered& memory, const char* site) const noexcept {
+  return fault(device_.host(), site) == 0 ? memory.mr->lkey : ~memory.mr->lkey;
 }
 
-int VerbsFabric::post_slots(std::span<const std::uint32_t> slots) noexcept {
+int VerbsFabric::post(messages::Link&, std::span<const std::uint32_t> slots) noexcept {
+  if (const int injected = fault(device_.host(), "ibv_post_srq_recv")) return injected;
+  return post_slots(slots, key_of(device_.region(), "key of a slot"));
+}
+
+int VerbsFabric::post_slots(std::span<const std::uint32_t> slots, std::uint32_t key) noexcept {
   std::array<ibv_sge, kBatch> pieces;
   std::array<ibv_recv_wr, kBatch> requests;
   while (!slots.empty()) {
@@ -152,7 +164,7 @@ int VerbsFabric::post_slots(std::span<const std::uint32_t> slots) noexcept {
       pieces[i] = {.addr = address_of(0) + spec_.queue.slice_offset +
                            std::uint64_t{slots[i]} * spec_.slot_bytes,
                    .length = spec_.slot_bytes,
-                   .lkey = device_.region().mr->lkey};
+                   .lkey = key};
       posted_[slots[i]] = true;
       requests[i] = {.wr_id = slots[i],
                      .next = i + 1 < count ? &requests[i + 1] : nullptr,
@@ -181,13 +193,26 @@ int VerbsFabric::post_empty(messages::Link& any, std::uint32_t count) noexcept {
   return 0;
 }
 
+/// With the first that is sent from it: pinned it takes memory, and most senders never use it.
+int VerbsFabric::register_spill() noexcept {
+  const landfall_memory& spill = *spec_.queue.spill;
+  landfall_why why{};
+  why.struct_size = sizeof why;
+  const auto code = device_.register_host(spill.host, spill.size_bytes, &spill_, &why);
+  return code == LANDFALL_ERRC_ok ? 0 : why.native == 0 ? ENOMEM : why.native;
+}
+
 int VerbsFabric::send(messages::Link& any, const messages::Outgoing& what) noexcept {
   auto& link = static_cast<VerbsLink&>(any);
-  if (link.state != VerbsLink::State::open) return ECONNRESET;
+  if (link.state != VerbsLink::State::open)
+    return link.end_number != 0 ? link.end_number : ECONNRESET;
   if (const int injected = fault(device_.host(), "ibv_post_send")) return injected;
+  if (what.memory != 0 && spill_.mr == nullptr) {
+    if (const int number = register_spill()) return number;
+  }
   ibv_sge piece{.addr = address_of(what.memory) + what.offset,
                 .length = what.length,
-                .lkey = (what.memory == 0 ? device_.region() : spill_).mr->lkey};
+                .lkey = key_of(what.memory == 0 ? device_.region() : spill_, "key of a message")};
   ibv_send_wr request{};
   request.wr_id = kSend | what.cookie;
   request.opcode = IBV_WR_SEND_WITH_IMM;
@@ -219,6 +244,7 @@ std::uint32_t VerbsFabric::poll(std::span<Event> out) noexcept {
   const bool was_empty = count < out.size();
   // Completions go first; but not for ever.
   if (was_empty || ++polls_ % kLooksEvery == 0) take_control();
+  if (any_stopped_.load(std::memory_order_acquire)) take_stopped();
   std::size_t ripe = 0;
   while (ripe < known && (was_empty || ending_[ripe].due <= completed_))
     tell(ending_[ripe++].event);
@@ -256,12 +282,20 @@ bool VerbsFabric::translate(const ibv_wc& completion, Event* ret_event) noexcept
   const auto found = links_.find(completion.qp_num);
   VerbsLink* const link = found == links_.end() ? nullptr : found->second;
   const bool worked = completion.status == IBV_WC_SUCCESS;
+  const bool flushed = completion.status == IBV_WC_WR_FLUSH_ERR;
   if ((completion.wr_id & kSend) != 0) {
     if (link == nullptr) return false;
     --link->sends;
+    int number = number_of(completion.status, true);
+    // Flushed before anything failed: soft-RoCE does not say what did (rxe_requester, Linux 7.3).
+    if (!worked && link->state == VerbsLink::State::open)
+      ended(*link, flushed ? unless_lost(ECONNABORTED) : number);
+    else if (link->stopped)
+      stopped(*link);
     if (link->state == VerbsLink::State::ending && link->sends == 0) tell_end(*link);
+    if (flushed && link->end_number != 0) number = link->end_number;
     *ret_event = {.kind = Event::Kind::sent,
-                  .number = number_of(completion.status),
+                  .number = number,
                   .link = link,
                   .cookie = completion.wr_id & ~kSend};
     return true;
@@ -271,9 +305,12 @@ bool VerbsFabric::translate(const ibv_wc& completion, Event* ret_event) noexcept
   if (has_slot) posted_[slot] = false;
   if (!worked || link == nullptr || (completion.wc_flags & IBV_WC_WITH_IMM) == 0) {
     // Nobody's, or nothing: its slot is there for another one.
-    if (has_slot) post_slots({&slot, 1});
-    if (link == nullptr || completion.status == IBV_WC_WR_FLUSH_ERR) return false;
-    ended(*link, worked ? EPROTO : number_of(completion.status));
+    if (has_slot) post_slots({&slot, 1}, device_.region().mr->lkey);
+    if (link == nullptr) return false;
+    if (flushed)
+      stopped(*link);
+    else
+      ended(*link, worked ? EPROTO : number_of(completion.status, false));
     return false;
   }
   *ret_event = {.kind = Event::Kind::message,
@@ -295,12 +332,12 @@ void VerbsFabric::renew_srq() noexcept {
   srq_ = nullptr;
   if (const int number = create_srq()) return on_lost(number);
   for (std::uint32_t slot = 0; slot < posted_.size(); ++slot)
-    if (posted_[slot]) post_slots({&slot, 1});
+    if (posted_[slot]) post_slots({&slot, 1}, device_.region().mr->lkey);
 }
 
 bool VerbsFabric::arm() noexcept {
   if (peeked_ != 0 || !told_.empty() || !ending_.empty() ||
-      lost_.load(std::memory_order_acquire) != 0)
+      any_stopped_.load(std::memory_order_acquire) || lost_.load(std::memory_order_acquire) != 0)
     return lost_told_ && told_.empty();
   ibv_cq* cq = nullptr;
   void* context = nullptr;
@@ -313,10 +350,25 @@ bool VerbsFabric::arm() noexcept {
   return got == 0 && ::epoll_wait(epoll_, &event, 1, 0) == 0;
 }
 
-void VerbsFabric::on_lost(int number) noexcept {
-  lost_.store(number, std::memory_order_release);
+void VerbsFabric::wake() noexcept {
   const std::uint64_t one = 1;
   [[maybe_unused]] const ssize_t written = ::write(wake_, &one, sizeof one);
+}
+
+void VerbsFabric::on_lost(int number) noexcept {
+  lost_.store(number, std::memory_order_release);
+  wake();
+}
+
+void VerbsFabric::on_stopped(void* context) noexcept {
+  try {
+    const std::lock_guard lock{stopped_mutex_};
+    stopped_.push_back(static_cast<VerbsLink*>(context));
+  } catch (...) {
+    return on_lost(ENOMEM);
+  }
+  any_stopped_.store(true, std::memory_order_release);
+  wake();
 }
 
 }  // namespace landfall::verbs

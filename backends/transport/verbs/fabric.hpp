@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <unordered_map>
 #include <vector>
 
@@ -31,8 +32,9 @@ struct VerbsLink final : messages::Link {
   std::uint32_t qp_number = 0;
   std::uint32_t sends = 0;  // under way
   State state = State::requested;
-  int end_number = 0;                                    // ended: why
-  std::atomic<bool> dead{false};                         // requested: nobody wants it any more
+  bool stopped = false;           // its queue pair, and what was sent may still say why
+  int end_number = 0;             // ended: why
+  std::atomic<bool> dead{false};  // requested: nobody wants it any more
   std::array<std::byte, messages::kHelloBytes> hello{};  // ours, then theirs
   std::uint32_t said_bytes = 0;                          // of theirs
 };
@@ -72,12 +74,16 @@ class VerbsFabric final : public messages::Fabric, private Concerned {
   // Concerned
   const ibv_cq* queue() const noexcept override { return cq_; }
   void on_lost(int number) noexcept override;
+  void on_stopped(void* context) noexcept override;
 
+  void wake() noexcept;
   landfall_errc make_queues(landfall_why* why);
   landfall_errc make_epoll(landfall_why* why);
   std::uint64_t address_of(std::uint16_t memory) const noexcept;
+  std::uint32_t key_of(const Registered& memory, const char* site) const noexcept;
   int create_qp(VerbsLink& link) noexcept;
-  int post_slots(std::span<const std::uint32_t> slots) noexcept;
+  int post_slots(std::span<const std::uint32_t> slots, std::uint32_t key) noexcept;
+  int register_spill() noexcept;
 
   // completions
   std::uint32_t take_completions(std::span<messages::Event> out) noexcept;
@@ -86,6 +92,9 @@ class VerbsFabric final : public messages::Fabric, private Concerned {
   void renew_srq() noexcept;
   // what rdma_cm says
   void take_control() noexcept;
+  void take_stopped() noexcept;
+  void stopped(VerbsLink& link) noexcept;
+  int unless_lost(int number) noexcept;
   void on_control(const rdma_cm_event& event) noexcept;
   void on_request(const rdma_cm_event& event) noexcept;
   void on_resolved(VerbsLink& link) noexcept;
@@ -129,6 +138,10 @@ class VerbsFabric final : public messages::Fabric, private Concerned {
   bool may_have_lost_ = false;
   std::atomic<int> lost_{0};
   bool lost_told_ = false;
+
+  std::mutex stopped_mutex_;  // guards stopped_
+  std::vector<VerbsLink*> stopped_;
+  std::atomic<bool> any_stopped_{false};
 };
 
 }  // namespace landfall::verbs
