@@ -7,6 +7,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
+
 #include <atomic>
 #include <csignal>
 #include <mutex>
@@ -97,6 +101,24 @@ struct Pair {
   Queue receiver, sender;
 };
 
+/// What this thread allocates meanwhile may leak.
+struct LeaksOfOthers {
+#ifdef __SANITIZE_ADDRESS__
+  explicit LeaksOfOthers(bool allowed) : allowed_{allowed} {
+    if (allowed_) __lsan_disable();
+  }
+  ~LeaksOfOthers() {
+    if (allowed_) __lsan_enable();
+  }
+  const bool allowed_;
+#else
+  explicit LeaksOfOthers(bool) {}
+  ~LeaksOfOthers() {}
+#endif
+  LeaksOfOthers(const LeaksOfOthers&) = delete;
+  LeaksOfOthers& operator=(const LeaksOfOthers&) = delete;
+};
+
 struct Way {
   const char* name;
   const char* provider;
@@ -113,6 +135,10 @@ class Ofi : public testing::TestWithParam<Way> {
     g_provider = GetParam().provider;
   }
   static bool has_connections() { return g_provider == kMsg; }
+
+ private:
+  // `ofi_rxm` leaks what it has of a connection that came when nothing was read any more (1.17).
+  const LeaksOfOthers leaks_{GetParam().provider != kMsg};
 };
 INSTANTIATE_TEST_SUITE_P(Ways, Ofi,
                          testing::Values(Way{"ip4", kMsg}, Way{"ip6", kMsg, AF_INET6},
