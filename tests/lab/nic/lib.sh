@@ -23,7 +23,11 @@ peer() { ip netns exec peer "$@"; }
 
 cleanup() {
   local job
-  for job in $(jobs -p); do kill "$job" 2>/dev/null || true; done
+  # A function in the background is a shell of its own, with the program as its child.
+  for job in $(jobs -p); do
+    pkill -P "$job" 2>/dev/null || true
+    kill "$job" 2>/dev/null || true
+  done
   wait 2>/dev/null || true
   ip netns del peer 2>/dev/null || true
   rmmod landfall_nic 2>/dev/null || true

@@ -12,6 +12,8 @@ rdma_up
 # shellcheck source=../../../kernel/lab/common.sh
 tree=$(. "$(dirname "$0")/../../../kernel/lab/common.sh" && echo "$tree")
 checkout=$(cd "$(dirname "$0")/../../.." && pwd)
+# For so many peers ofi_rxm makes its completion queue, and 32767 places are all that soft-RoCE has.
+export FI_UNIVERSE_SIZE=64
 mkdir "$work/tree"
 for i in 1 2 3; do head -c $((i * 700000)) /dev/urandom >"$work/tree/file$i"; done
 
@@ -26,6 +28,7 @@ newer() {
       mkdir -p "$tree$folder"
       mount --rbind "$folder" "$tree$folder"
     done
+    cp /etc/hosts "$tree/etc"  # libfabric looks up the name of the machine
     shift
     exec chroot "$tree" "$@"' sh "$tree" "$checkout" "$@"
 }
@@ -41,14 +44,20 @@ transfer() {
   echo "-- $provider, $sends to $receives at $address: $(basename "$path")"
   rm -rf "$work"/{received,port,report}
   mkdir "$work/received"
-  $receives "$landfall" recv "${by[@]}" --size 16MiB --once --contract "$contract" --listen "$address:0" \
+  # Without connections nobody knows yet where a sender will send to.
+  # shellcheck disable=SC2034  # by name
+  local near=() peer=()
+  # shellcheck disable=SC2034
+  [ "$provider" = verbs ] || { near=(--option ofi.device=rxe0) peer=(--option ofi.device=rxe1); }
+  local -n of_receiver=${receives#newer_} of_sender=${sends#newer_}
+  $receives "$landfall" recv "${by[@]}" "${of_receiver[@]}" --size 16MiB --once --contract "$contract" --listen "$address:0" \
     --to "$work/received/" --port-file "$work/port" --report "$work/report" 2>"$work/errors" &
   local receiver=$!
   until [ -e "$work/port" ]; do
     kill -0 $receiver 2>/dev/null || die "the receiver ended: $(cat "$work/errors")"
     pause 0.05
   done
-  $sends "$landfall" send "${by[@]}" "${@:6}" --to "$address:$(cat "$work/port")" "$path" >/dev/null ||
+  $sends "$landfall" send "${by[@]}" "${of_sender[@]}" "${@:6}" --to "$address:$(cat "$work/port")" "$path" >/dev/null ||
     die "the sender"
   wait $receiver || die "the receiver: $(cat "$work/errors")"
   diff -r "$path" "$work/received/$(basename "$path")" || die "the copy differs"
