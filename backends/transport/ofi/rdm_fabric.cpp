@@ -26,7 +26,7 @@ constexpr std::uint64_t kRoomLeast = 256;  // of an endpoint, for either directi
 RdmFabric::~RdmFabric() {
   // `ofi_rxm` crashes when it closes a connection whose other side has just granted credits of its
   // own (rxm_close_conn posts a receive to what it has closed, 1.17 and 2.1): so those are read.
-  if (endpoint_ != nullptr && lost_ == 0)
+  if (enabled_ && lost_ == 0)
     while (read_completions(UINT32_MAX)) {
     }
   endpoint_.reset();
@@ -73,6 +73,7 @@ landfall_errc RdmFabric::open(landfall_why* why) {
                 [&] { return fi_ep_bind(endpoint, &completions_->fid, FI_TRANSMIT | FI_RECV); });
   if (code == LANDFALL_ERRC_ok) code = step("fi_enable", [&] { return fi_enable(endpoint); });
   if (code != LANDFALL_ERRC_ok) return code;
+  enabled_ = true;
   name_.resize(messages::kNameBytesMax);
   std::size_t bytes = name_.size();
   code = step("fi_getname", [&] { return fi_getname(&endpoint->fid, name_.data(), &bytes); });

@@ -137,6 +137,7 @@ class RdmFabric final : public OfiFabric {
   std::vector<std::byte> name_;  // of the endpoint
   Owned<fid_av> addresses_;
   Owned<fid_ep> endpoint_;
+  bool enabled_ = false;
   std::unordered_map<std::string, fi_addr_t> known_;  // by name
   std::unordered_map<const messages::Link*, std::unique_ptr<Peer>> links_;
   std::unordered_map<std::uint32_t, Peer*> by_number_;
