@@ -72,7 +72,8 @@ class Fabric {
   /// Of a queue that sends: receives without memory. Before connect and accept the fabric posts
   /// two by itself.
   virtual int post_empty(Link& link, std::uint32_t count) noexcept = 0;
-  /// `sent` follows. At most as many are under way as the queue was opened for; the caller counts.
+  /// `sent` follows, in the order of the sends of a link. At most as many are under way as the
+  /// queue was opened for; the caller counts.
   virtual int send(Link& link, const Outgoing& what) noexcept = 0;
 
   /// Fills `out` from the front. What a connection received and sent comes before its `ended`.

@@ -8,6 +8,7 @@
 namespace landfall::ofi {
 
 using namespace authoring;
+using messages::Link;
 using messages::Outgoing;
 
 namespace {
@@ -68,7 +69,6 @@ Operation& OfiFabric::take(messages::Link* link) {
   Operation& operation = *free_.back();
   free_.pop_back();
   operation.link = link;
-  operation.silent = false;
   return operation;
 }
 
@@ -101,6 +101,8 @@ int OfiFabric::post_send(fid_ep& endpoint, fi_addr_t to, Operation& operation, c
                          std::uint64_t flags) noexcept {
   operation.cookie = what.cookie;
   operation.sends = true;
+  operation.done = operation.ends = false;
+  operation.number = 0;
   // A message without bytes has a piece as well: `verbs` sends what is short from a copy, and
   // writes where that is into the first piece's place (vrb_send_iov of 1.17).
   const Registered& memory = what.length == 0   ? room_for_nothing_
@@ -120,6 +122,35 @@ int OfiFabric::post_send(fid_ep& endpoint, fi_addr_t to, Operation& operation, c
   });
   if (number != 0) put(operation);
   return number;
+}
+
+int OfiFabric::send(Link& base, const Outgoing& what) noexcept {
+  auto& link = static_cast<OfiLink&>(base);
+  const int number = link.waiting.empty() ? try_send(link, what) : EAGAIN;
+  if (number != EAGAIN) return errno_of(number);
+  if (link.waiting.empty()) waiting_.push_back(&link);
+  link.waiting.push_back(what);
+  return 0;
+}
+
+void OfiFabric::retry_sends() {
+  std::erase_if(waiting_, [this](OfiLink* link) {
+    int number = 0;
+    const auto refused =
+        std::find_if(link->waiting.begin(), link->waiting.end(),
+                     [&](const Outgoing& what) { return (number = try_send(*link, what)) != 0; });
+    link->waiting.erase(link->waiting.begin(), refused);
+    if (number == EAGAIN) return false;
+    link->waiting.clear();
+    if (number != 0) end(*link, errno_of(number));
+    return true;
+  });
+}
+
+void OfiFabric::forget_sends(OfiLink& link) noexcept {
+  if (link.waiting.empty()) return;
+  link.waiting.clear();
+  std::erase(waiting_, &link);
 }
 
 // ---- what has completed

@@ -21,12 +21,20 @@ struct Operation {
   std::uint64_t order = 0;         // of a receive: the higher, the later it is used
   std::uint32_t slot = messages::kNoSlot;
   bool sends = false;
+  bool done = false;        // a send; told when those before it are
+  bool ends = false;        // ... the last one; told when the other side says that it has it
+  int number = 0;           // ... why it failed
   bool taken_back = false;  // a receive that take_back() calls off
-  bool silent = false;      // a send that nobody is told of
+};
+
+/// A connection of either kind.
+struct OfiLink : messages::Link {
+  std::vector<messages::Outgoing> waiting;  // that the provider did not take yet
 };
 
 class OfiFabric : public messages::Fabric {
  public:
+  int send(messages::Link& base, const messages::Outgoing& what) noexcept override;
   int wait_fd() const noexcept override { return epoll_.get(); }
 
  protected:
@@ -48,6 +56,12 @@ class OfiFabric : public messages::Fabric {
   /// fi_sendmsg, likewise.
   int post_send(fid_ep& endpoint, fi_addr_t to, Operation& operation,
                 const messages::Outgoing& what, std::uint64_t flags) noexcept;
+
+  /// Once. EAGAIN: not now.
+  virtual int try_send(OfiLink& link, const messages::Outgoing& what) noexcept = 0;
+  void retry_sends();
+  void forget_sends(OfiLink& link) noexcept;
+  virtual void end(OfiLink& link, int cause) = 0;
 
   /// False: there are no more now, or no more at all.
   bool read_completions(std::uint32_t most);
@@ -74,7 +88,8 @@ class OfiFabric : public messages::Fabric {
   Owned<fid_cq> completions_;
   std::deque<Operation> operations_;  // addresses stay
   std::vector<Operation*> free_;
-  std::uint64_t receives_ = 0;  // so many were posted
+  std::vector<OfiLink*> waiting_;  // with sends that wait
+  std::uint64_t receives_ = 0;     // so many were posted
   std::deque<Event> pending_;
   std::span<Event> out_{};  // of the poll under way
   std::uint32_t count_ = 0;

@@ -111,16 +111,8 @@ int MsgFabric::post_empty(Link& link, std::uint32_t count) noexcept {
   return number;
 }
 
-int MsgFabric::send(Link& link, const Outgoing& what) noexcept {
-  Connection& by = own(link);
-  const int number = by.waiting.empty() ? try_send(by, what) : EAGAIN;
-  if (number != EAGAIN) return errno_of(number);
-  if (by.waiting.empty()) waiting_.push_back(&by);
-  by.waiting.push_back(what);
-  return 0;
-}
-
-int MsgFabric::try_send(Connection& link, const Outgoing& what) noexcept {
+int MsgFabric::try_send(OfiLink& base, const Outgoing& what) noexcept {
+  Connection& link = own(base);
   if (link.endpoint == nullptr) return ECONNRESET;
   std::uint64_t flags = 0;
   // A sender's connection ends when its last message, one without bytes, has been told to be sent.
@@ -129,23 +121,6 @@ int MsgFabric::try_send(Connection& link, const Outgoing& what) noexcept {
   // never look again.
   if (what.length == 0 && spec_.slots == 0 && device_.confirms()) flags |= FI_DELIVERY_COMPLETE;
   return post_send(*link.endpoint, FI_ADDR_UNSPEC, take(&link), what, flags);
-}
-
-void MsgFabric::retry_sends() {
-  if (waiting_.empty()) return;
-  std::erase_if(waiting_, [this](Connection* link) {
-    while (!link->waiting.empty()) {
-      const int number = try_send(*link, link->waiting.front());
-      if (number == EAGAIN) return false;
-      if (number != 0) {
-        link->waiting.clear();
-        end(*link, errno_of(number));
-        return true;
-      }
-      link->waiting.pop_front();
-    }
-    return true;
-  });
 }
 
 // ---- poll
@@ -232,7 +207,8 @@ void MsgFabric::on_failure(Operation& operation, const fi_cq_err_entry& entry) {
 
 // ---- how connections end
 
-void MsgFabric::end(Connection& link, int cause) {
+void MsgFabric::end(OfiLink& base, int cause) {
+  Connection& link = own(base);
   if (link.cause == 0) link.cause = cause;
   if (link.state == State::ending || link.state == State::ended) return;
   link.refused = link.state == State::connecting;
@@ -254,10 +230,7 @@ void MsgFabric::finish_endings() {
 }
 
 void MsgFabric::close_endpoint(Connection& link) noexcept {
-  if (!link.waiting.empty()) {
-    link.waiting.clear();
-    std::erase(waiting_, &link);
-  }
+  forget_sends(link);
   if (link.endpoint != nullptr) {
     by_endpoint_.erase(&link.endpoint->fid);
     link.endpoint.reset();

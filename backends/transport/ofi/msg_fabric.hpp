@@ -4,7 +4,6 @@
 #pragma once
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
@@ -28,7 +27,7 @@ struct Place final : messages::Place {
   Listening& listening;
 };
 
-struct Connection final : messages::Link {
+struct Connection final : OfiLink {
   enum class State : std::uint8_t {
     requested,   // by the other side
     made,        // has an endpoint
@@ -42,13 +41,12 @@ struct Connection final : messages::Link {
   bool refused = false;  // ending: by the other side, before it was one
   int cause = 0;         // why it ended, where that is known before it does
   Owned<fid_ep> endpoint;
-  Info info;                               // requested: until it is accepted or refused
-  Listening* listening = nullptr;          // ... by which it came
-  std::vector<std::byte> to;               // connecting: a sockaddr
-  std::uint32_t spare = 0;                 // receives that were to be called off, and could not
-  std::vector<std::uint32_t> unused;       // slots whose receives were called off
-  std::deque<messages::Outgoing> waiting;  // that the provider did not take yet
-  std::vector<messages::Event> early;      // that came before the word that it is established
+  Info info;                           // requested: until it is accepted or refused
+  Listening* listening = nullptr;      // ... by which it came
+  std::vector<std::byte> to;           // connecting: a sockaddr
+  std::uint32_t spare = 0;             // receives that were to be called off, and could not
+  std::vector<std::uint32_t> unused;   // slots whose receives were called off
+  std::vector<messages::Event> early;  // that came before the word that it is established
   std::array<std::byte, messages::kHelloBytes> said{};  // by the other side
   std::uint32_t said_bytes = 0;
 };
@@ -64,7 +62,6 @@ class MsgFabric final : public OfiFabric {
   int post(messages::Link& link, std::span<const std::uint32_t> slots) noexcept override;
   void take_back(messages::Link& base, std::uint32_t count) noexcept override;
   int post_empty(messages::Link& link, std::uint32_t count) noexcept override;
-  int send(messages::Link& link, const messages::Outgoing& what) noexcept override;
   std::uint32_t poll(std::span<messages::Event> out) noexcept override;
   bool arm() noexcept override;
 
@@ -84,7 +81,7 @@ class MsgFabric final : public OfiFabric {
  private:
   static Connection& own(messages::Link& link) noexcept { return static_cast<Connection&>(link); }
 
-  // endpoints.cpp
+  // msg_endpoints.cpp
   Wanted wanted() const noexcept;
   int make_endpoint(Connection& link, fi_info& info, const char** ret_call);
   void close(Listening& listening) noexcept;  // with events_mutex_ held
@@ -93,7 +90,7 @@ class MsgFabric final : public OfiFabric {
   std::unique_ptr<Connection> take_request(const messages::Link& link) noexcept;
   void reject(Connection& link, std::span<const std::byte> data) noexcept;
 
-  // events.cpp
+  // msg_events.cpp
   void read_events();
   void read_event_error();
   void lose_events(int number) noexcept;
@@ -101,16 +98,15 @@ class MsgFabric final : public OfiFabric {
   void on_connected(Connection& link, std::span<const std::byte> data);
   Connection* link_of(const fid* endpoint) const noexcept;
 
-  // fabric.cpp
+  // msg_fabric.cpp
   std::uint64_t completions() const noexcept;
   void on_completion(Operation& operation, const fi_cq_data_entry& entry) override;
   void on_failure(Operation& operation, const fi_cq_err_entry& entry) override;
   void on_message(Connection& link, const Event& event);
-  void end(Connection& link, int cause);
+  void end(OfiLink& base, int cause) override;
   void finish_endings();
   int receive(Connection& link, std::uint32_t slot) noexcept;
-  int try_send(Connection& link, const messages::Outgoing& what) noexcept;
-  void retry_sends();
+  int try_send(OfiLink& base, const messages::Outgoing& what) noexcept override;
 
   std::mutex events_mutex_;  // guards what follows to the blank line, and the reading of events
   Owned<fid_eq> events_;
@@ -118,8 +114,7 @@ class MsgFabric final : public OfiFabric {
 
   std::unordered_map<const messages::Link*, std::unique_ptr<Connection>> links_;
   std::unordered_map<const fid*, Connection*> by_endpoint_;
-  std::vector<Connection*> ending_;   // `ended` follows when all completions have been seen
-  std::vector<Connection*> waiting_;  // with sends that wait
+  std::vector<Connection*> ending_;  // `ended` follows when all completions have been seen
   std::uint32_t turns_ = 0;
   bool quiet_ = true;  // the last poll saw all completions
   bool events_lost_ = false;

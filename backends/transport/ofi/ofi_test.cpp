@@ -258,6 +258,37 @@ TEST_P(Ofi, WhatCameBeforeTheEndIsTold) {
   EXPECT_TRUE(flow.failed);
 }
 
+// Goal: ranges are told as sent in the order in which they were sent, each when none of it is read
+// any more, also where a provider is through with short messages before it is with long ones: those
+// wait until the receiver fetches them.
+TEST_P(OfiCase, RangesAreToldInOrder) {
+  constexpr std::uint64_t kLong = 200'000, kShort = 1000;  // a message each
+  const std::string large = "slot=256KiB\n";  // of `ofi_rxm` messages over 128 KiB are fetched
+  Pair pair{{.options = large}, {.options = large}};
+  ASSERT_TRUE(pair.open());
+  ASSERT_TRUE(pair.connect());
+  pair.sender.set_rooms(kLong);
+  FlowState& flow = pair.sender.flows[1];
+  ASSERT_TRUE(pair.sender.send(1, kShort));
+  ASSERT_TRUE(pair.until([&] { return flow.bytes == kShort; }));
+  pump(
+      {&pair.receiver, &pair.sender}, [] { return false; }, {}, std::chrono::milliseconds{50});
+  ASSERT_TRUE(pair.sender.send(1, kLong));
+  ASSERT_TRUE(pair.sender.send(1, kShort));
+  bool in_order = true;
+  const auto look = [&] {
+    in_order = in_order && (flow.bytes == kShort || flow.bytes >= kShort + kLong);
+  };
+  pump(
+      {&pair.sender}, [] { return false; }, look, std::chrono::milliseconds{200});
+  EXPECT_TRUE(in_order) << "the short range was told before the long one";
+  ASSERT_TRUE(pump(
+      {&pair.receiver, &pair.sender}, [&] { return flow.bytes == 2 * kShort + kLong; }, look));
+  EXPECT_TRUE(in_order);
+  EXPECT_TRUE(pair.until([&] { return pair.receiver.flows[1].bytes == 2 * kShort + kLong; }));
+  EXPECT_TRUE(pair.receiver.flows[1].intact);
+}
+
 // Goal: a receiver that closes in order is no error for the sender.
 TEST_P(Ofi, TheSenderHearsThatTheReceiverClosed) {
   Pair pair;

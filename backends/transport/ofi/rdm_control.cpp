@@ -387,8 +387,8 @@ void RdmFabric::read_words(Peer& peer) {
         messages::decode_word(std::span{peer.in}.subspan(read).first<messages::kWordBytes>());
     if (word != messages::kEndHasCome) {
       tell({.kind = Event::Kind::message, .immediate = word, .link = &peer});
-    } else if (std::exchange(peer.end_sent, false)) {
-      tell({.kind = Event::Kind::sent, .link = &peer, .cookie = peer.end_cookie});
+    } else if (!peer.sends.empty() && peer.sends.back()->ends) {
+      tell_all_sent(peer);
     } else {
       return end(peer, messages::kBrokeRules);
     }

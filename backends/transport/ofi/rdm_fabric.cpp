@@ -168,51 +168,58 @@ void RdmFabric::establish(Peer& peer) {
 // ---- sends
 
 int RdmFabric::send(Link& base, const Outgoing& what) noexcept {
-  Peer& peer = own(base);
-  if (receives()) {
-    if (const int number = say(peer, messages::encode_word(what.immediate))) return number;
-    tell({.kind = Event::Kind::sent, .link = &peer, .cookie = what.cookie});
-    return 0;
-  }
-  const int number = peer.waiting.empty() ? try_send(peer, what) : EAGAIN;
-  if (number != EAGAIN) return errno_of(number);
-  if (peer.waiting.empty()) waiting_.push_back(&peer);
-  peer.waiting.push_back(what);
+  if (!receives()) return OfiFabric::send(base, what);
+  if (const int number = say(own(base), messages::encode_word(what.immediate))) return number;
+  tell({.kind = Event::Kind::sent, .link = &base, .cookie = what.cookie});
   return 0;
 }
 
-int RdmFabric::try_send(Peer& peer, const Outgoing& what) noexcept {
+int RdmFabric::try_send(OfiLink& base, const Outgoing& what) noexcept {
+  Peer& peer = own(base);
   if (peer.state != State::established) return ECONNRESET;
   Outgoing ordered = what;
   const bool has_order = messages::has_order(what.immediate);
   if (has_order) ordered.immediate = messages::with_order(what.immediate, peer.order);
-  const bool ends = has_order && what.length == 0;
   Operation& operation = take(&peer);
-  operation.silent = ends;
-  const int number = post_send(*endpoint_, peer.address, operation, ordered, 0);
-  if (number != 0) return number;
+  if (const int number = post_send(*endpoint_, peer.address, operation, ordered, 0)) return number;
+  operation.ends = has_order && what.length == 0;
   if (has_order) ++peer.order;
-  if (ends) {
-    peer.end_sent = true;
-    peer.end_cookie = what.cookie;
-  }
+  peer.sends.push_back(&operation);
   return 0;
 }
 
-void RdmFabric::retry_sends() {
-  std::erase_if(waiting_, [this](Peer* peer) {
-    while (!peer->waiting.empty()) {
-      const int number = try_send(*peer, peer->waiting.front());
-      if (number == EAGAIN) return false;
-      if (number != 0) {
-        peer->waiting.clear();
-        end(*peer, errno_of(number));
-        return true;
-      }
-      peer->waiting.pop_front();
-    }
-    return true;
-  });
+/// Providers are through with short messages before long ones that were sent earlier: those wait
+/// until the receiver fetches them (`ofi_rxm`: over 128 KiB).
+void RdmFabric::tell_sent(Peer& peer) {
+  auto next = peer.sends.begin();
+  for (; next != peer.sends.end(); ++next) {
+    const Operation& operation = **next;
+    if (!operation.done || (operation.ends && operation.number == 0)) break;
+    if (peer.state != State::ended)
+      tell({.kind = Event::Kind::sent,
+            .number = operation.number,
+            .link = &peer,
+            .cookie = operation.cookie});
+    put(**next);
+  }
+  peer.sends.erase(peer.sends.begin(), next);
+}
+
+/// The other side has everything, whether the provider has heard so or not.
+void RdmFabric::tell_all_sent(Peer& peer) {
+  for (Operation* operation : peer.sends) {
+    tell({.kind = Event::Kind::sent, .link = &peer, .cookie = operation->cookie});
+    forget(*operation);
+  }
+  peer.sends.clear();
+}
+
+/// Of a send: what becomes of it is of no interest.
+void RdmFabric::forget(Operation& operation) noexcept {
+  if (operation.done)
+    put(operation);
+  else
+    operation.link = nullptr;  // its completion puts it
 }
 
 // ---- poll
@@ -250,16 +257,9 @@ bool RdmFabric::arm() noexcept {
 }
 
 void RdmFabric::on_completion(Operation& operation, const fi_cq_data_entry& entry) {
-  Peer* peer = operation.link == nullptr ? nullptr : &own(*operation.link);
-  const bool sends = operation.sends, silent = operation.silent;
-  const std::uint64_t cookie = operation.cookie;
+  if (operation.sends) return on_sent(operation, 0);
   const std::uint32_t slot = operation.slot;
   put(operation);
-  if (sends) {
-    if (peer != nullptr && !silent && peer->state != State::ended)
-      tell({.kind = Event::Kind::sent, .link = peer, .cookie = cookie});
-    return;
-  }
   const std::uint32_t immediate = immediate_of(entry);
   const auto found = by_number_.find(messages::flow_of(immediate));
   if (immediate == kNoImmediate || found == by_number_.end()) return post_again(slot);
@@ -273,28 +273,31 @@ void RdmFabric::on_completion(Operation& operation, const fi_cq_data_entry& entr
 /// Whose message it was that did not come whole is known where the provider says what stood beside
 /// it; else the sender is told, and ends the connection.
 void RdmFabric::on_failure(Operation& operation, const fi_cq_err_entry& entry) {
-  Peer* peer = operation.link == nullptr ? nullptr : &own(*operation.link);
-  const bool sends = operation.sends;
-  const std::uint64_t cookie = operation.cookie;
+  const int number = errno_of(entry.err);
+  if (operation.sends) return on_sent(operation, number);
   const std::uint32_t slot = operation.slot;
   put(operation);
-  const int number = errno_of(entry.err);
-  if (!sends) {
-    const auto found =
-        (entry.flags & FI_REMOTE_CQ_DATA) != 0 && entry.data <= UINT32_MAX
-            ? by_number_.find(messages::flow_of(static_cast<std::uint32_t>(entry.data)))
-            : by_number_.end();
-    if (found != by_number_.end()) end(*found->second, number);
-    return post_again(slot);
-  }
-  if (peer == nullptr || peer->state == State::ended) return;
-  end(*peer, number);
-  tell({.kind = Event::Kind::sent, .number = number, .link = peer, .cookie = cookie});
+  const auto found =
+      (entry.flags & FI_REMOTE_CQ_DATA) != 0 && entry.data <= UINT32_MAX
+          ? by_number_.find(messages::flow_of(static_cast<std::uint32_t>(entry.data)))
+          : by_number_.end();
+  if (found != by_number_.end()) end(*found->second, number);
+  post_again(slot);
+}
+
+void RdmFabric::on_sent(Operation& operation, int number) {
+  if (operation.link == nullptr) return put(operation);
+  Peer& peer = own(*operation.link);
+  operation.done = true;
+  operation.number = number;
+  if (number != 0) end(peer, number);
+  tell_sent(peer);
 }
 
 // ---- how connections end
 
-void RdmFabric::end(Peer& peer, int cause) {
+void RdmFabric::end(OfiLink& base, int cause) {
+  Peer& peer = own(base);
   if (peer.cause == 0) peer.cause = cause;
   if (peer.state == State::ending || peer.state == State::ended) return;
   peer.refused = peer.state == State::connecting || peer.state == State::greeting;
@@ -318,10 +321,7 @@ void RdmFabric::finish_endings() {
     peer.socket.reset();
     forget_number(peer);
     post_early_again(peer);
-    if (!peer.waiting.empty()) {
-      peer.waiting.clear();
-      std::erase(waiting_, &peer);
-    }
+    forget_sends(peer);
     const std::size_t said =
         peer.refused ? std::min(peer.contact.size(), messages::kHelloBytes) : 0;
     tell({.kind = peer.refused ? Event::Kind::refused : Event::Kind::ended,
@@ -345,7 +345,7 @@ void RdmFabric::drop(Link& base, std::vector<std::uint32_t>*) noexcept {
   Peer& peer = own(base);
   if (peer.state == State::ending) std::erase(ending_, &peer);
   peer.state = State::ended;
-  if (!peer.waiting.empty()) std::erase(waiting_, &peer);
+  forget_sends(peer);
   forget_number(peer);
   post_early_again(peer);
   std::erase_if(pending_, [&](const Event& event) {
@@ -354,8 +354,7 @@ void RdmFabric::drop(Link& base, std::vector<std::uint32_t>*) noexcept {
       post_again(event.slot);
     return true;
   });
-  for (Operation& operation : operations_)
-    if (operation.link == &peer) operation.link = nullptr;  // what becomes of it is of no interest
+  for (Operation* operation : peer.sends) forget(*operation);
   links_.erase(&base);
 }
 

@@ -35,7 +35,7 @@ struct DoorPlace final : messages::Place {
   std::shared_ptr<Door> door;
 };
 
-struct Peer final : messages::Link, Watched {
+struct Peer final : OfiLink, Watched {
   enum class State : std::uint8_t {
     strange,     // came to a door and has not said all
     requested,   // has; no Fabric has it yet
@@ -61,9 +61,7 @@ struct Peer final : messages::Link, Watched {
   std::uint32_t number = messages::kFlowNumbers;  // of the flow, here; that one: none
   std::uint32_t order = 0;                        // of the message that is next
   std::vector<messages::Event> early;  // messages before their turn, and before this is established
-  std::deque<messages::Outgoing> waiting;  // that the provider did not take yet
-  std::uint64_t end_cookie = 0;
-  bool end_sent = false;  // and the other side has not said that it has come
+  std::vector<Operation*> sends;       // that were not told yet, in their order
 };
 
 class RdmFabric final : public OfiFabric {
@@ -121,6 +119,7 @@ class RdmFabric final : public OfiFabric {
   Info info_for_endpoint() const;
   void on_completion(Operation& operation, const fi_cq_data_entry& entry) override;
   void on_failure(Operation& operation, const fi_cq_err_entry& entry) override;
+  void on_sent(Operation& operation, int number);
   void on_message(Peer& peer, const Event& event);
   void establish(Peer& peer);
   void deliver(Peer& peer, Event event);
@@ -128,9 +127,11 @@ class RdmFabric final : public OfiFabric {
   /// The slot of a message that nobody is to have waits for another one.
   void post_again(std::uint32_t slot) noexcept;
   void post_early_again(Peer& peer) noexcept;
-  int try_send(Peer& peer, const messages::Outgoing& what) noexcept;
-  void retry_sends();
-  void end(Peer& peer, int cause);
+  int try_send(OfiLink& base, const messages::Outgoing& what) noexcept override;
+  void tell_sent(Peer& peer);
+  void tell_all_sent(Peer& peer);
+  void forget(Operation& operation) noexcept;
+  void end(OfiLink& base, int cause) override;
   void forget_number(const Peer& peer) noexcept;
   void finish_endings();
 
@@ -144,7 +145,6 @@ class RdmFabric final : public OfiFabric {
   std::deque<std::unique_ptr<Peer>> strangers_;  // the oldest first
   bool unwatched_ = false;                       // epoll did not take all of them
   std::vector<Peer*> ending_;
-  std::vector<Peer*> waiting_;  // with sends that wait
   std::mutex doors_mutex_;
   std::vector<std::shared_ptr<Door>> doors_;  // guarded by it
   std::uint32_t turns_ = 0;
