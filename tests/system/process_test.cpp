@@ -15,6 +15,7 @@
 #include "child.hpp"
 #include "landfall_test/census.hpp"
 #include "landfall_test/quota.hpp"
+#include "landfall_test/sanitizers.hpp"
 #include "rig.hpp"
 #include "sender.hpp"
 
@@ -139,14 +140,6 @@ TEST_P(Process, AStormOfSignals) {
   EXPECT_GT(signals, 10u);
   EXPECT_TRUE(rig->group.close());
 }
-
-#if defined(__has_feature)
-constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 std::uint64_t resident_bytes() {
   std::ifstream file{"/proc/self/statm"};

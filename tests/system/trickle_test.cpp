@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "landfall_test/sanitizers.hpp"
 #include "rig.hpp"
 #include "sender.hpp"
 
@@ -16,13 +17,8 @@ constexpr std::uint64_t kSlot = 16 * 1024;
 constexpr std::uint64_t kRegionBytes = 64u << 20;
 // Under a sanitizer the comparison of every byte is what takes the time, and its races are what is
 // looked for: fewer bytes, and no verdict on speed.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kTimed = false;
-constexpr std::uint64_t kBulkBytes = 48u << 20;
-#else
-constexpr bool kTimed = true;
-constexpr std::uint64_t kBulkBytes = 192u << 20;
-#endif
+constexpr bool kTimed = !kSanitized;
+constexpr std::uint64_t kBulkBytes = kTimed ? 192u << 20 : 48u << 20;
 constexpr std::uint64_t kBulkSeed = 1u << 20;
 constexpr int kRounds = 8;  // bytes per trickling flow
 constexpr int kPairs = kTimed ? 3 : 1;

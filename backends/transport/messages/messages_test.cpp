@@ -104,12 +104,12 @@ class Messages : public testing::TestWithParam<bool> {
       domain.device = std::make_unique<FakeDevice>(on, memory);
       domain.options.slot_bytes = kSlot;
     }
-    void open(bool sends, std::uint64_t length, std::uint32_t flows = 1024) {
+    void open(bool sends, std::uint64_t length, std::uint32_t flows_max = 1024) {
       landfall_queue_spec spec{};
       spec.struct_size = sizeof spec;
       spec.slice_length = length;
       spec.extents_max = 4096;
-      spec.flows_max = flows;
+      spec.flows_max = flows_max;
       spec.sends = sends;
       queue = sends ? make_sending(domain, spec) : make_receiving(domain, spec);
       ASSERT_EQ(queue->open(nullptr), LANDFALL_ERRC_ok);

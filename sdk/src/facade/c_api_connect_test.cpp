@@ -4,10 +4,13 @@
 #include <dlfcn.h>
 
 #include <array>
+#include <chrono>
+#include <cstdint>
 #include <cstring>
 #include <future>
 #include <span>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "landfall_test/c_api.hpp"
@@ -143,7 +146,7 @@ TEST_F(CConnecting, ConnectsToAReceiver) {
   int fd = -1;
   EXPECT_EQ(landfall_sender_detach(&sender_, &fd, &error_), LANDFALL_ERRC_not_supported);
   ASSERT_NE(sender_, nullptr);
-  EXPECT_EQ(landfall_sender_close(sender_, kPatienceNs, &error_), LANDFALL_ERRC_ok) << error_.text;
+  EXPECT_EQ(landfall_sender_close(sender_, INT64_MAX, &error_), LANDFALL_ERRC_ok) << error_.text;
   EXPECT_EQ(landfall_sender_ranges_out(sender_), 0u);
 
   const Stream stream = reading.get();
@@ -189,6 +192,36 @@ TEST_F(CConnecting, AcceptsAReceiverBesideTheChosenTransport) {
   EXPECT_EQ(stream.transport, "ofi");
   ASSERT_EQ(stream.bytes.size(), kSize);
   EXPECT_EQ(std::memcmp(stream.bytes.data(), bytes_, kSize), 0);
+}
+
+// Goal: while one thread waits for a receiver that connects, another connects to a receiver.
+TEST_F(CConnecting, AcceptsBesideOthersThatConnect) {
+  open_receivers("ofi", nullptr);
+  std::uint16_t port = 0;
+  ASSERT_EQ(landfall_send_group_listen(senders_, "127.0.0.1", 0, &port, nullptr, &error_),
+            LANDFALL_ERRC_ok)
+      << error_.text;
+  landfall_sender_t* accepted = nullptr;
+  auto accepting = std::async(std::launch::async, [&] {
+    landfall_error_t error = LANDFALL_ERROR_INIT;
+    return landfall_send_group_accept(senders_, INT64_MAX, &accepted, &error);
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds{20});
+
+  landfall_receiver_t* receiver = landfall_group_receiver(group_, 0);
+  auto reading = std::async(std::launch::async, read_stream, receiver, 0);
+  ASSERT_EQ(landfall_send_group_connect(senders_, "127.0.0.1", listen(), kPatienceNs, &sender_,
+                                        nullptr, &error_),
+            LANDFALL_ERRC_ok)
+      << error_.text;
+  EXPECT_EQ(landfall_sender_close(sender_, -1, &error_), LANDFALL_ERRC_ok) << error_.text;
+  EXPECT_EQ(reading.get().failed, 0u);
+
+  reading = std::async(std::launch::async, read_stream, receiver, port);
+  EXPECT_EQ(accepting.get(), LANDFALL_ERRC_ok);
+  EXPECT_EQ(landfall_sender_close(accepted, kPatienceNs, &error_), LANDFALL_ERRC_ok) << error_.text;
+  EXPECT_EQ(reading.get().failed, 0u);
+  landfall_sender_free(accepted);
 }
 
 // Goal: a connection that nobody takes is an error by name, and the outputs are left alone.

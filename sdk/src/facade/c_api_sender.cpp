@@ -57,13 +57,6 @@ landfall_errc take_sent(const char* op, landfall_sender_t* sender, landfall_sent
   });
 }
 
-/// The C++ calls that wait for a peer know no "for ever": a century is.
-std::chrono::nanoseconds patience(std::int64_t timeout_ns) noexcept {
-  constexpr std::chrono::nanoseconds kForEver = std::chrono::hours{24 * 365 * 100};
-  const std::chrono::nanoseconds asked{timeout_ns};
-  return asked < asked.zero() ? kForEver : std::min(asked, kForEver);
-}
-
 /// What a call answers. Its Decision goes to whoever asks for it, on success and where nothing
 /// could be chosen: what fails later is retried, and a caller's loop would lose one each time.
 landfall_errc tell(const Error* error, Decision decision, landfall_decision_t** ret_decision,
@@ -159,7 +152,8 @@ landfall_errc landfall_send_group_connect(landfall_send_group_t* group, const ch
     if (group == nullptr || host == nullptr || ret_sender == nullptr)
       return misuse(reterr_error, kOp, "NULL argument");
     Decision decision;
-    auto sender = group->group.connect(Address{host, port}, patience(timeout_ns), &decision);
+    auto sender =
+        group->group.connect(Address{host, port}, std::chrono::nanoseconds{timeout_ns}, &decision);
     return give_sender(std::move(sender), std::move(decision), ret_sender, ret_decision,
                        reterr_error);
   });
@@ -188,8 +182,8 @@ landfall_errc landfall_send_group_accept(landfall_send_group_t* group, std::int6
   return guarded(kOp, reterr_error, [&]() -> landfall_errc {
     if (group == nullptr || ret_sender == nullptr)
       return misuse(reterr_error, kOp, "NULL argument");
-    return give_sender(group->group.accept(patience(timeout_ns)), {}, ret_sender, nullptr,
-                       reterr_error);
+    return give_sender(group->group.accept(std::chrono::nanoseconds{timeout_ns}), {}, ret_sender,
+                       nullptr, reterr_error);
   });
 }
 
@@ -265,7 +259,7 @@ landfall_errc landfall_sender_verdict(const landfall_sender_t* sender,
 landfall_errc landfall_sender_close(landfall_sender_t* sender, std::int64_t timeout_ns,
                                     landfall_error_t* reterr_error) noexcept {
   return on_sender("landfall_sender_close", sender, reterr_error,
-                   [&](Sender& s) { return s.close(patience(timeout_ns)); });
+                   [&](Sender& s) { return s.close(std::chrono::nanoseconds{timeout_ns}); });
 }
 
 landfall_errc landfall_sender_detach(landfall_sender_t** sender, int* ret_fd,

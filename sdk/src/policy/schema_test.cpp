@@ -11,6 +11,7 @@
 #include <valijson/validator.hpp>
 
 #include "landfall/policy/policy.hpp"
+#include "landfall_test/sanitizers.hpp"
 #include "policy/generated.hpp"
 #include "policy/reader.hpp"
 #include "policy/shape.hpp"
@@ -21,11 +22,7 @@ namespace {
 using nlohmann::json;
 
 // valijson compiles each pattern anew for each value: sanitizers make that too slow for all.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kPolicies = 50;
-#else
-constexpr int kPolicies = 1000;
-#endif
+constexpr int kPolicies = landfall::test::kSanitized ? 50 : 1000;
 
 /// As an editor sees it: YAML 1.2 as JSON.
 json json_of(const YamlNode& node) {

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/deadline.hpp"
 #include "landfall/base/limits.hpp"
 #include "transport/group_core.hpp"
 #include "transport/send_group_core.hpp"
@@ -347,8 +348,7 @@ Result<std::size_t> MessageSender::poll(std::span<Sent> out) {
 }
 
 Result<std::size_t> MessageSender::wait(std::span<Sent> out, std::chrono::nanoseconds timeout) {
-  const auto deadline =
-      timeout < timeout.zero() ? Clock::time_point::max() : Clock::now() + timeout;
+  const auto deadline = deadline_after(timeout);
   for (;;) {
     LANDFALL_TRY(const std::size_t count, poll(out));
     const auto left = deadline - Clock::now();
@@ -372,7 +372,7 @@ Result<Fd> MessageSender::detach() {
 
 Result<void> MessageSender::wait_for_end(std::chrono::nanoseconds timeout) {
   LANDFALL_CHECK(check());
-  const auto deadline = Clock::now() + timeout;
+  const auto deadline = deadline_after(timeout);
   std::size_t none = 0;
   for (;;) {
     LANDFALL_CHECK(take_records({}, &none));

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "base/deadline.hpp"
 #include "transport/send_group_core.hpp"
 
 namespace landfall::detail {
@@ -55,7 +56,7 @@ Result<std::shared_ptr<SendDomain>> SendGroupCore::domain(Decision& decision) {
 Result<std::unique_ptr<MessageSender>> SendGroupCore::connect(const Address& to,
                                                               std::chrono::nanoseconds timeout,
                                                               Decision& decision) {
-  const auto deadline = Clock::now() + timeout;
+  const auto deadline = deadline_after(timeout);
   LANDFALL_TRY(const std::shared_ptr<SendDomain> sends, domain(decision));
   LANDFALL_TRY(const std::vector<SocketAddress> addresses, resolve(*context_, to, false));
   Error last{Errc::not_found, "SendGroup::connect", ReasonCode::address_not_found};
@@ -74,7 +75,7 @@ Result<Address> SendGroupCore::listen(const Address& at, Decision& decision) {
   constexpr std::uint32_t kWaiting = 16;  // connections that nobody has accepted
   LANDFALL_TRY(const std::shared_ptr<SendDomain> sends, domain(decision));
   LANDFALL_TRY(const std::vector<SocketAddress> addresses, resolve(*context_, at, true));
-  auto listening = std::make_unique<Listening>();
+  auto listening = std::make_shared<Listening>();
   LANDFALL_TRY(listening->queue, SendQueue::open(sends, *region_, 1, kWaiting));
   SocketAddress bound;
   std::uint32_t length = sizeof bound.storage;
@@ -95,10 +96,17 @@ Result<Address> SendGroupCore::listen(const Address& at, Decision& decision) {
 
 Result<std::unique_ptr<MessageSender>> SendGroupCore::accept(std::chrono::nanoseconds timeout) {
   constexpr auto kOp = "SendGroup::accept";
-  const auto deadline = Clock::now() + timeout;
-  const std::lock_guard lock{mutex_};
-  if (listening_ == nullptr) return Error{Errc::invalid_argument, kOp}.with("listen() first");
-  const SendQueue& waiting = listening_->queue;
+  const auto deadline = deadline_after(timeout);
+  std::shared_ptr<Listening> listening;
+  Decision decision;
+  {
+    const std::lock_guard lock{mutex_};
+    listening = listening_;
+    decision = domain_decision_;
+  }
+  if (listening == nullptr) return Error{Errc::invalid_argument, kOp}.with("listen() first");
+  const std::lock_guard turn{listening->turn};
+  const SendQueue& waiting = listening->queue;
   for (;;) {
     landfall_record record{};
     std::uint32_t count = 0;
@@ -106,9 +114,9 @@ Result<std::unique_ptr<MessageSender>> SendGroupCore::accept(std::chrono::nanose
         code != LANDFALL_ERRC_ok)
       return Error{static_cast<Errc>(code), "transport poll"};
     if (count == 1 && record.kind == LANDFALL_OPENED) {
-      LANDFALL_TRY(SendQueue queue, SendQueue::open(domain_, *region_, options_.ranges_max, 1));
-      auto sender =
-          std::make_unique<MessageSender>(shared_from_this(), std::move(queue), domain_decision_);
+      LANDFALL_TRY(SendQueue queue,
+                   SendQueue::open(waiting.domain, *region_, options_.ranges_max, 1));
+      auto sender = std::make_unique<MessageSender>(shared_from_this(), std::move(queue), decision);
       LANDFALL_CHECK(sender->start(record.flow));
       return sender;
     }

@@ -71,6 +71,7 @@ class SendGroupCore : public std::enable_shared_from_this<SendGroupCore> {
   struct Listening {
     SendQueue queue;
     landfall_listener* listener = nullptr;
+    std::mutex turn;  // to accept
     ~Listening();
   };
 
@@ -82,7 +83,7 @@ class SendGroupCore : public std::enable_shared_from_this<SendGroupCore> {
   std::map<std::uint32_t, Binding> bindings_;  // by interface
   std::shared_ptr<SendDomain> domain_;
   Decision domain_decision_;
-  std::unique_ptr<Listening> listening_;
+  std::shared_ptr<Listening> listening_;
 };
 
 }  // namespace landfall::detail

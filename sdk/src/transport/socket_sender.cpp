@@ -9,11 +9,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <string>
 
-#include <array>
+#include "base/deadline.hpp"
 #include "landfall/base/limits.hpp"
 #include "transport/send_group_core.hpp"
 
@@ -152,7 +153,7 @@ Result<Fd> SocketSender::detach() {
 
 Result<void> SocketSender::wait_for_end(std::chrono::nanoseconds timeout) {
   constexpr const char* kOp = "Sender::close";
-  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  const auto deadline = deadline_after(timeout);
   const auto left = [&] { return deadline - std::chrono::steady_clock::now(); };
   std::array<Sent, 64> through;
   while (ranges_out() != 0) {

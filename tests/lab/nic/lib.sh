@@ -3,6 +3,8 @@
 # What the tests of the software NIC share: the module loaded, port lf0 here and lf1 in namespace
 # "peer", each with an address; helpers that say what went wrong.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR/../../bench source=../../bench/ratios.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../bench/ratios.sh"
 tool=$1
 here=10.77.0.1 there=10.77.0.2 here6=fd77::1 there6=fd77::2
 readonly debug=/sys/kernel/debug/landfall_nic
@@ -115,20 +117,6 @@ stream() {  # [piece=BYTES] stream PORT BYTES [OPTION...]
   expect "wrong pieces" "$(value wrong)" -eq 0
 }
 value() { sed -nE "s/.*(^| )$1=([^ ]*).*/\2/p" <<<"$result"; }
-
-# print_ratios OTHER: of pairs, each a line of stdin "THROUGHPUT CPU" (landfall's divided by the other's):
-# their medians and the 95 % intervals by order statistics.
-print_ratios() {
-  local column
-  tee "$work/pairs" >/dev/null
-  for column in 1 2; do
-    sort -g -k "$column,$column" "$work/pairs" | awk -v column="$column" -v other="$1" '{ x[NR] = $column } END {
-      k = int(NR / 2 - 0.98 * sqrt(NR)); if (k < 1) k = 1
-      m = NR % 2 ? x[(NR + 1) / 2] : (x[NR / 2] + x[NR / 2 + 1]) / 2
-      printf "%s landfall/%s: median %.3f [%.3f, %.3f] of %d pairs\n",
-        column == 1 ? "throughput" : "CPU per byte", other, m, x[k], x[NR + 1 - k], NR }'
-  done
-}
 
 # nothing_left: within five seconds no binding, rule or page of a receiver is left on lf0, by the
 # program $left; otherwise $state is what is.

@@ -29,6 +29,14 @@ rdma_down() {  # also of a test that took one away itself
 # How much is in use of each device, as "rxe0: pd 1 cq 1 qp 1 ..."; of a fresh one by the kernel.
 rdma_resources() { rdma resource show | sed 's/^[0-9]*: //'; }
 
+rdma_state() {  # what is there, and what has come and gone: of a test that stands still
+  local kind device
+  for kind in qp srq cq cm_id; do rdma resource show $kind; done
+  for device in rxe0 rxe1; do
+    (cd /sys/class/infiniband/$device/ports/1/hw_counters && grep -v ':0$' <(grep '' ./*)) || true
+  done
+}
+
 rdma_check_clean() {  # within five seconds nothing is in use that rdma_up did not leave in use
   local left kind
   for _ in {1..50}; do
@@ -53,4 +61,16 @@ rdma_listening() {
     kill -0 "$3" 2>/dev/null || die "what was to listen at $1 has ended"
     pause 0.1
   done
+}
+
+# Of the program rdma_many, $many: what it prints, and one that receives.
+figure() { sed -nE "s/.*(^| )$1=([0-9a-fx]+).*/\2/p" "$2" | tail -n 1; }  # figure NAME FILE
+many_receive() {  # many_receive FLOWS [OPTION...]: $receiver and $port
+  "${many:?}" recv "$here" "$@" >"$work/near" 2>&1 &
+  receiver=$!
+  until grep -q port= "$work/near"; do
+    kill -0 $receiver 2>/dev/null || die "the receiver ended: $(cat "$work/near")"
+    pause 0.05
+  done
+  port=$(figure port "$work/near")
 }

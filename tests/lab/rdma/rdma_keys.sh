@@ -8,20 +8,10 @@
 many=$2 stranger=$3
 load
 rdma_up
-figure() { sed -nE "s/.*(^| )$1=([0-9a-fx]+).*/\2/p" "$2" | tail -n 1; }
-receive() {  # receive FLOWS [OPTION...]: $receiver and $port
-  "$many" recv "$here" "$@" >"$work/near" 2>&1 &
-  receiver=$!
-  until grep -q port= "$work/near"; do
-    kill -0 $receiver 2>/dev/null || die "the receiver ended: $(cat "$work/near")"
-    pause 0.05
-  done
-  port=$(figure port "$work/near")
-}
 
 echo "-- strangers that connect as a sender does, beside senders at work"
 rounds=3
-receive $((4 + 8)) --slot 4096
+many_receive $((4 + 8)) --slot 4096
 address=$(figure region "$work/near")
 right=$(rdma -d resource show mr dev rxe0 | sed -nE 's/.*rkey (0x[0-9a-f]+).*/\1/p' | head -n 1)
 [ -n "$right" ] || die "no key of the receiver's memory: $(rdma -d resource show mr)"
@@ -69,7 +59,7 @@ done
 rdma_check_clean
 
 echo "-- a wrong key of ours"
-receive 4 --fault 'key of a slot#3'
+many_receive 4 --fault 'key of a slot#3'
 peer "$many" send "$here" "$port" 4 4 1 1048576 >"$work/far" 2>&1 && die "the sender of a flow that failed ends well"
 wait $receiver || die "the receiver: $(cat "$work/near")"
 sed 's/^/receiver: /' "$work/near"
@@ -77,7 +67,7 @@ sed 's/^/receiver: /' "$work/near"
 # could not send.
 expect "flows that failed for that reason" "$(grep -cE '^failed: .*(LF1269|LF1329)' "$work/near")" -ge 1
 rdma_check_clean
-receive 1
+many_receive 1
 peer "$many" send "$here" "$port" 1 1 1 1048576 --fault 'key of a message#9' >"$work/far" 2>&1 &&
   die "a sender with a wrong key ends well"
 grep -qE 'LF1269|LF1333' "$work/far" || die "the sender says: $(cat "$work/far")"

@@ -9,15 +9,9 @@ many=$2 flows=1000 bursting=100 rounds=1 burst=1048576 slot=2048
 [ -z "${LANDFALL_SOAK-}" ] || rounds=20
 load
 rdma_up
-figure() { sed -nE "s/.*(^| )$1=([0-9]+).*/\2/p" "$2" | tail -n 1; }
 
-"$many" recv "$here" $flows --slot $slot >"$work/near" 2>&1 &
-receiver=$!
-until grep -q port= "$work/near"; do
-  kill -0 $receiver 2>/dev/null || die "the receiver ended: $(cat "$work/near")"
-  pause 0.05
-done
-peer "$many" send "$here" "$(figure port "$work/near")" $flows $bursting $rounds $burst >"$work/far" 2>&1 ||
+many_receive $flows --slot $slot
+peer "$many" send "$here" "$port" $flows $bursting $rounds $burst >"$work/far" 2>&1 ||
   die "the sender: $(cat "$work/far" "$work/near")"
 wait $receiver || die "the receiver: $(cat "$work/near")"
 sed 's/^/receiver: /' "$work/near"

@@ -9,20 +9,10 @@ many=$2 stall=2000
 [ -z "${LANDFALL_SOAK-}" ] || stall=60000
 load
 rdma_up
-figure() { sed -nE "s/.*(^| )$1=([0-9]+).*/\2/p" "$2" | tail -n 1; }
-receive() {  # receive FLOWS [OPTION...]: $receiver and $port
-  "$many" recv "$here" "$@" >"$work/near" 2>&1 &
-  receiver=$!
-  until grep -q port= "$work/near"; do
-    kill -0 $receiver 2>/dev/null || die "the receiver ended: $(cat "$work/near")"
-    pause 0.05
-  done
-  port=$(figure port "$work/near")
-}
 
 echo "-- an application that takes nothing for $stall ms while 40 senders push"
 flows=40 burst=524288 slot=4096 region=4194304
-receive $flows --slot $slot --region $region --stall $stall
+many_receive $flows --slot $slot --region $region --stall $stall
 peer "$many" send "$here" "$port" $flows $flows 1 $burst >"$work/far" 2>&1 ||
   die "the sender: $(cat "$work/far" "$work/near")"
 wait $receiver || die "the receiver: $(cat "$work/near")"
@@ -34,7 +24,7 @@ expect "Buffers that waited" "$(figure waited "$work/near")" -ge $((region / slo
 rdma_check_clean
 
 echo "-- a completion queue that is too small"
-receive 8 --slot $slot --region $region --stall 2000 --fault completion_queue_places
+many_receive 8 --slot $slot --region $region --stall 2000 --fault completion_queue_places
 status=0
 peer "$many" send "$here" "$port" 8 8 1 $burst >"$work/far" 2>&1 || status=$?
 expect "exit status of the sender" $status -ne 0
@@ -51,7 +41,7 @@ for device in rxe0 rxe1; do
 done
 
 echo "-- and after that it works"
-receive 8 --slot $slot
+many_receive 8 --slot $slot
 peer "$many" send "$here" "$port" 8 8 1 $burst >"$work/far" 2>&1 || die "the sender: $(cat "$work/far")"
 wait $receiver || die "the receiver: $(cat "$work/near")"
 expect "bytes" "$(figure bytes "$work/near")" -eq $((8 * (8 + burst)))

@@ -27,11 +27,15 @@ send() {  # send: $sender, of a file that takes for ever
   peer "$landfall" send --transport verbs --finish-timeout 20 --to "$here:$port" - </dev/zero >"$work/far" 2>&1 &
   sender=$!
 }
-under_way() {  # under_way MESSAGES: some more than these have come
-  until [ "$(rdma_counter rxe0 rdma_recvs)" -gt $(($1 + 20)) ]; do
+under_way() {  # under_way MESSAGES [MORE]: so many more than these have come
+  local i
+  for ((i = 0; i < patience * 10; i++)); do
+    [ "$(rdma_counter rxe0 rdma_recvs)" -le $(($1 + ${2-20})) ] || return 0
     kill -0 $sender 2>/dev/null || die "the sender ended: $(cat "$work/far" "$work/near")"
     pause 0.1
   done
+  rdma_state >&2
+  die "nothing comes: $(cat "$work/far" "$work/near")"
 }
 ends() {  # ends WHO REASON: the process fails and says this
   local process=${!1} log=near status=0 i
@@ -40,7 +44,10 @@ ends() {  # ends WHO REASON: the process fails and says this
     kill -0 "$process" 2>/dev/null || break
     pause 0.1
   done
-  ! kill -0 "$process" 2>/dev/null || die "the $1 does not end: $(cat "$work/$log")"
+  if kill -0 "$process" 2>/dev/null; then
+    rdma_state >&2
+    die "the $1 does not end: $(cat "$work/$log")"
+  fi
   wait "$process" || status=$?
   expect "exit status of the $1" "$status" -ne 0
   grep -qE "$2" "$work/$log" || die "the $1 says: $(cat "$work/$log")"
@@ -66,7 +73,7 @@ port=$(cat "$work/port")
 for _ in {1..12}; do
   before=$(rdma_counter rxe0 rdma_recvs)
   send
-  until [ "$(rdma_counter rxe0 rdma_recvs)" -gt $((before + 2)) ]; do pause 0.02; done
+  under_way "$before" 2
   pkill -9 -P $sender
   wait $sender 2>/dev/null || true
 done

@@ -84,7 +84,8 @@ struct Stranger {
     cq = must(ibv_create_cq(id->verbs, 64, nullptr, nullptr, 0), "ibv_create_cq");
     auto* const memory = must(static_cast<unsigned char*>(std::malloc(kLong)), "malloc");
     std::memset(memory, kMark, kLong);
-    mr = must(ibv_reg_mr(pd, memory, kLong, IBV_ACCESS_LOCAL_WRITE), "ibv_reg_mr");
+    const int access = IBV_ACCESS_LOCAL_WRITE;
+    mr = must(ibv_reg_mr(pd, memory, kLong, access), "ibv_reg_mr");
     ibv_qp_init_attr wanted{};
     wanted.send_cq = wanted.recv_cq = cq;
     wanted.qp_type = IBV_QPT_RC;

@@ -73,8 +73,9 @@ class LANDFALL_API Sender {
   Result<bool> arm() noexcept;
 
   /// finish(), and waits until every range is through and the receiver has ended the connection, so
-  /// that it has read everything; what it says meanwhile is dropped. Ranges that were not polled
-  /// for get no `Sent`. Errors: timed_out; flow_reset - LF1312, it ended before; those of poll().
+  /// that it has read everything; what it says meanwhile is dropped. Negative: for ever. Ranges
+  /// that were not polled for get no `Sent`. Errors: timed_out; flow_reset - LF1312, it ended
+  /// before; those of poll().
   Result<void> close(std::chrono::nanoseconds timeout);
 
   /// The socket back, with SO_ZEROCOPY as it is. Errors: busy - LF1351, poll first; not_supported -
@@ -142,14 +143,15 @@ class LANDFALL_API SendGroup {
 
   /// A Sender over a connection that a transport of `options.transports` makes, the first that can:
   /// to a Receiver that listens by the same one. Ranges are sent from where they lie, and are
-  /// through when the receiver's device has them. Blocks until the connection stands. Errors:
-  /// not_supported - no transport can: `decision`, if given, says for each one why; flow_reset -
-  /// LF1313, LF1331, the peer refused; timed_out; not_found - LF1314.
+  /// through when the receiver's device has them. Blocks until the connection stands, or `timeout`
+  /// has passed (negative: never). Errors: not_supported - no transport can: `decision`, if given,
+  /// says for each one why; flow_reset - LF1313, LF1331, the peer refused; timed_out; not_found -
+  /// LF1314.
   Result<Sender> connect(const Address& to, std::chrono::nanoseconds timeout,
                          Decision* decision = nullptr);
   /// ... or over one that a Receiver makes to here (Receiver::connect): listen() once, accept() for
-  /// each. Port 0: one that is free. Errors: as connect(); address_in_use - LF1315; accept:
-  /// timed_out; invalid_argument - listen() first.
+  /// each, of several threads one after the other. Port 0: one that is free. Errors: as connect();
+  /// address_in_use - LF1315; accept: timed_out; invalid_argument - listen() first.
   Result<Address> listen(const Address& at, Decision* decision = nullptr);
   Result<Sender> accept(std::chrono::nanoseconds timeout);
 
