@@ -8,9 +8,9 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
-#include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
 
 #include "verbs/fabric.hpp"
 
@@ -76,19 +76,35 @@ void Adapter::take_events() noexcept {
 
 namespace {
 
-/// Is a port of it on the network interface of this name, "": on any that this network namespace
-/// has? Devices may be seen from every namespace; connections are made by addresses of this one.
-bool is_on_interface(const std::string& device, const std::string& interface) {
-  const std::filesystem::path ports = "/sys/class/infiniband/" + device + "/ports";
-  std::error_code error;
-  for (const auto& port : std::filesystem::directory_iterator{ports, error})
-    for (const auto& entry :
-         std::filesystem::directory_iterator{port.path() / "gid_attrs/ndevs", error}) {
-      std::ifstream file{entry.path()};
-      std::string name;
-      if (!(file >> name)) continue;
-      if (interface.empty() ? ::if_nametoindex(name.c_str()) != 0 : name == interface) return true;
-    }
+/// Of this network namespace. if_nametoindex(3) of a name that it lacks would not do: the kernel
+/// takes that for the name of a module, and runs modprobe for it (dev_load, net/core/dev_ioctl.c).
+std::set<std::string> interfaces() {
+  std::set<std::string> names;
+  struct if_nameindex* const all = ::if_nameindex();
+  if (all == nullptr) return names;
+  for (const struct if_nameindex* one = all; one->if_index != 0; ++one) names.emplace(one->if_name);
+  ::if_freenameindex(all);
+  return names;
+}
+
+/// Is a port of it on one of these network interfaces? Devices may be seen from every namespace;
+/// connections are made by addresses of this one. The table tells which of a thousand places are in
+/// use; the interface's number in it says nothing in another namespace, its name does.
+bool is_on_interface(const Library& library, ibv_context* context,
+                     const std::set<std::string>& names) {
+  constexpr std::size_t kMost = 65535 / sizeof(ibv_gid_entry);  // the call takes no more bytes
+  std::vector<ibv_gid_entry> gids(kMost);
+  const ssize_t count =
+      library._ibv_query_gid_table(context, gids.data(), kMost, 0, sizeof gids[0]);
+  const std::string ports = std::string{"/sys/class/infiniband/"} +
+                            library.ibv_get_device_name(context->device) + "/ports/";
+  for (ssize_t i = 0; i < count; ++i) {
+    const ibv_gid_entry& gid = gids[static_cast<std::size_t>(i)];
+    std::ifstream file{ports + std::to_string(gid.port_num) + "/gid_attrs/ndevs/" +
+                       std::to_string(gid.gid_index)};
+    std::string name;
+    if (file >> name && names.contains(name)) return true;
+  }
   return false;
 }
 
@@ -123,6 +139,8 @@ landfall_errc find_device(const landfall_domain_spec& spec, const std::string& n
   };
   std::array<char, IF_NAMESIZE> interface {};
   if (spec.interface_index != 0) ::if_indextoname(spec.interface_index, interface.data());
+  const std::set<std::string> wanted =
+      interface[0] == '\0' ? interfaces() : std::set<std::string>{interface.data()};
   if (const int injected = fault(spec.host, "rdma_get_devices"))
     return refuse_call(why, "rdma_get_devices", injected);
   int count = 0;
@@ -133,7 +151,7 @@ landfall_errc find_device(const landfall_domain_spec& spec, const std::string& n
   for (int i = 0; i < count && !active; ++i) {
     const std::string is = library->ibv_get_device_name(devices[i]->device);
     if (!name.empty() && is != name) continue;
-    if (name.empty() && !is_on_interface(is, interface.data())) continue;
+    if (name.empty() && !is_on_interface(*library, devices[i], wanted)) continue;
     ibv_device_attr attributes{};
     if (library->ibv_query_device(devices[i], &attributes) != 0) continue;
     found = devices[i];

@@ -9,7 +9,7 @@ namespace landfall::verbs {
 
 // What is called by name; the rest of libibverbs is inline, over the device's own table.
 #define LANDFALL_VERBS_CALLS(call)                                                                \
-  call(ibv_ack_async_event) call(ibv_ack_cq_events) call(ibv_alloc_pd)                            \
+  call(_ibv_query_gid_table) call(ibv_ack_async_event) call(ibv_ack_cq_events) call(ibv_alloc_pd) \
       call(ibv_create_comp_channel) call(ibv_create_cq) call(ibv_create_srq) call(ibv_dealloc_pd) \
           call(ibv_dereg_mr) call(ibv_destroy_comp_channel) call(ibv_destroy_cq)                  \
               call(ibv_destroy_srq) call(ibv_get_async_event) call(ibv_get_cq_event)              \

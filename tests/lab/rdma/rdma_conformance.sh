@@ -5,13 +5,16 @@
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 suite=$2
-# These take minutes in emulation: a soak has them, and verbs' model and ofi run them on any machine.
-long='*Trickles*:*ADropOnAnotherThread*:*ClosingLeaks*:*DroppedOnManyThreads*:*EveryOutsideCall*'
-filter=("--gtest_filter=-*Memories*:$long")
-[ -z "${LANDFALL_SOAK-}" ] || filter=("--gtest_filter=-*Memories*")
 load
 rdma_up
-"$suite" --verbs --gtest_brief=1 "${filter[@]}" "${@:3}" || die "the suite failed"
+# Nothing asks the kernel for an interface that this namespace lacks: it would run modprobe, each time.
+printf '#!/bin/sh\necho "$*" >>%s\nexec /sbin/modprobe "$@"\n' "$work/modules" >"$work/modprobe"
+chmod +x "$work/modprobe"
+: >"$work/modules"
+sysctl -qw kernel.modprobe="$work/modprobe"
+"$suite" --verbs --gtest_brief=1 --gtest_filter="-*Memories*" "${@:3}" || die "the suite failed"
+! grep lf "$work/modules" || die "modprobe was run for interfaces"
+sysctl -qw kernel.modprobe=/sbin/modprobe
 rdma_check_clean
 expect "receivers that were not ready" "$(rdma_counter rxe1 rcvd_rnr_err)" -eq 0
 rdma_down

@@ -103,7 +103,10 @@ receive "$work/slow"
 peer "$landfall" send --transport verbs --to "$here:$port" "$work/file" >"$work/far" 2>&1 &
 sender=$!
 pause 3
-head -c 30000000 <&7 | cmp - "$work/file" || die "what came differs"
+if ! timeout "$patience" head -c 30000000 <&7 | cmp - "$work/file"; then
+  rdma_state >&2
+  die "what came differs, or does not come: $(cat "$work/far" "$work/near")"
+fi
 wait $sender || die "the sender: $(cat "$work/far")"
 wait $receiver || die "the receiver: $(cat "$work/near")"
 exec 7<&-
