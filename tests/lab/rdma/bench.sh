@@ -25,10 +25,13 @@ moment() {  # $messages that have come, $us of now, $ticks that $receiver has us
   ticks=$((${12} + ${13}))
 }
 measure() {  # of the stream that $receiver receives: $rate in MB/s, $cpu in seconds per GB
-  local messages us ticks before first='' last=''
+  local messages us ticks before seen=0 idle=0 first='' last=''
   moment
   before=$messages
   while moment 2>/dev/null; do
+    # A receiver whose sender never came, or went.
+    idle=$((messages == seen ? idle + 1 : 0)) seen=$messages
+    ((idle < 200)) || { kill "$receiver"; return 1; }
     if ((messages - before > count / 10)) && [ -z "$first" ]; then first="$messages $us $ticks"; fi
     ((messages - before <= count * 9 / 10)) || break
     last="$messages $us $ticks"
