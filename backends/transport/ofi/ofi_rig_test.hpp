@@ -29,8 +29,8 @@ inline const landfall_transport_ops& ops() {
   return *loaded;
 }
 
-inline constexpr const char* kMsg = "provider=tcp\n";
-inline constexpr const char* kRdm = "provider=tcp;ofi_rxm\n";
+inline constexpr char kMsg[] = "provider=tcp\n";
+inline constexpr char kRdm[] = "provider=tcp;ofi_rxm\n";
 
 inline bool is_missing() {
   Domain domain{ops(), {.options = kMsg}};
