@@ -134,6 +134,7 @@ class Ofi : public testing::TestWithParam<Way> {
   // `ofi_rxm` leaks what it has of a connection that came when nothing was read any more (1.17).
   const LeaksOfOthers leaks_{GetParam().provider != kMsg};
 };
+
 /// Of which one family is enough.
 class OfiCase : public Ofi {};
 

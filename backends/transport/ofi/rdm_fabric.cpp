@@ -227,7 +227,7 @@ void RdmFabric::forget(Operation& operation) noexcept {
 std::uint32_t RdmFabric::poll(std::span<Event> out) noexcept {
   begin_poll(out);
   if (lost_ == 0 && count_ < out.size()) {
-    if (!waiting_.empty()) retry_sends();
+    retry_sends();
     if (quiet_ || ++turns_ % kTurnsWithoutSockets == 0) read_sockets();
     quiet_ = false;
     while (!quiet_ && lost_ == 0 && count_ < out.size())

@@ -78,34 +78,41 @@ namespace {
 
 /// Of this network namespace. if_nametoindex(3) of a name that it lacks would not do: the kernel
 /// takes that for the name of a module, and runs modprobe for it (dev_load, net/core/dev_ioctl.c).
-std::set<std::string> interfaces() {
-  std::set<std::string> names;
-  struct if_nameindex* const all = ::if_nameindex();
-  if (all == nullptr) return names;
-  for (const struct if_nameindex* one = all; one->if_index != 0; ++one) names.emplace(one->if_name);
+int interfaces(const landfall_host* host, std::set<std::string>* ret_names) {
+  struct if_nameindex* all = nullptr;
+  if (const int number = attempt(host, "if_nameindex", [&] {
+        all = ::if_nameindex();
+        return all == nullptr ? -1 : 0;
+      }))
+    return number;
+  for (const struct if_nameindex* one = all; one->if_index != 0; ++one)
+    ret_names->emplace(one->if_name);
   ::if_freenameindex(all);
-  return names;
+  return 0;
 }
 
 /// Is a port of it on one of these network interfaces? Devices may be seen from every namespace;
 /// connections are made by addresses of this one. The table tells which of a thousand places are in
 /// use; the interface's number in it says nothing in another namespace, its name does.
-bool is_on_interface(const Library& library, ibv_context* context,
-                     const std::set<std::string>& names) {
+int is_on_interface(const landfall_host* host, const Library& library, ibv_context* context,
+                    const std::set<std::string>& names, bool* ret_is) {
   constexpr std::size_t kMost = 65535 / sizeof(ibv_gid_entry);  // the call takes no more bytes
   std::vector<ibv_gid_entry> gids(kMost);
-  const ssize_t count =
-      library._ibv_query_gid_table(context, gids.data(), kMost, 0, sizeof gids[0]);
+  ssize_t count = 0;
+  if (const int injected = fault(host, "ibv_query_gid_table"))
+    count = -injected;
+  else
+    count = library._ibv_query_gid_table(context, gids.data(), kMost, 0, sizeof gids[0]);
+  if (count < 0) return static_cast<int>(-count);
   const std::string ports = std::string{"/sys/class/infiniband/"} +
                             library.ibv_get_device_name(context->device) + "/ports/";
-  for (ssize_t i = 0; i < count; ++i) {
-    const ibv_gid_entry& gid = gids[static_cast<std::size_t>(i)];
+  *ret_is = std::any_of(gids.begin(), gids.begin() + count, [&](const ibv_gid_entry& gid) {
     std::ifstream file{ports + std::to_string(gid.port_num) + "/gid_attrs/ndevs/" +
                        std::to_string(gid.gid_index)};
     std::string name;
-    if (file >> name && names.contains(name)) return true;
-  }
-  return false;
+    return file >> name && names.contains(name);
+  });
+  return 0;
 }
 
 bool has_active_port(ibv_context* context, const ibv_device_attr& attributes) {
@@ -139,8 +146,11 @@ landfall_errc find_device(const landfall_domain_spec& spec, const std::string& n
   };
   std::array<char, IF_NAMESIZE> interface {};
   if (spec.interface_index != 0) ::if_indextoname(spec.interface_index, interface.data());
-  const std::set<std::string> wanted =
-      interface[0] == '\0' ? interfaces() : std::set<std::string>{interface.data()};
+  std::set<std::string> wanted;
+  if (interface[0] != '\0')
+    wanted.emplace(interface.data());
+  else if (const int number = interfaces(spec.host, &wanted))
+    return refuse_call(why, "if_nameindex", number);
   if (const int injected = fault(spec.host, "rdma_get_devices"))
     return refuse_call(why, "rdma_get_devices", injected);
   int count = 0;
@@ -148,10 +158,15 @@ landfall_errc find_device(const landfall_domain_spec& spec, const std::string& n
   if (devices == nullptr) return none("", "");
   ibv_context* found = nullptr;
   bool active = false;
+  int failed = 0;  // to look at one of them
   for (int i = 0; i < count && !active; ++i) {
     const std::string is = library->ibv_get_device_name(devices[i]->device);
     if (!name.empty() && is != name) continue;
-    if (name.empty() && !is_on_interface(*library, devices[i], wanted)) continue;
+    bool is_there = !name.empty();
+    if (!is_there)
+      if (const int number = is_on_interface(spec.host, *library, devices[i], wanted, &is_there))
+        failed = number;
+    if (!is_there) continue;
     ibv_device_attr attributes{};
     if (library->ibv_query_device(devices[i], &attributes) != 0) continue;
     found = devices[i];
@@ -159,6 +174,7 @@ landfall_errc find_device(const landfall_domain_spec& spec, const std::string& n
   }
   library->rdma_free_devices(devices);
   if (found == nullptr) {
+    if (failed != 0) return refuse_call(why, "ibv_query_gid_table", failed);
     if (!name.empty()) return none(" called ", name.c_str());
     return interface[0] != '\0' ? none(" on the interface ", interface.data()) : none("", "");
   }

@@ -12,9 +12,11 @@ printf '#!/bin/sh\necho "$*" >>%s\nexec /sbin/modprobe "$@"\n' "$work/modules" >
 chmod +x "$work/modprobe"
 : >"$work/modules"
 sysctl -qw kernel.modprobe="$work/modprobe"
-"$suite" --verbs --gtest_brief=1 --gtest_filter="-*Memories*" "${@:3}" || die "the suite failed"
-! grep lf "$work/modules" || die "modprobe was run for interfaces"
+status=0
+"$suite" --verbs --gtest_brief=1 --gtest_filter="-*Memories*" "${@:3}" || status=$?
 sysctl -qw kernel.modprobe=/sbin/modprobe
+expect "exit status of the suite" $status -eq 0
+! grep lf "$work/modules" || die "modprobe was run for interfaces"
 rdma_check_clean
 expect "receivers that were not ready" "$(rdma_counter rxe1 rcvd_rnr_err)" -eq 0
 rdma_down
