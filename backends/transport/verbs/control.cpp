@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "verbs/fabric.hpp"
 
@@ -193,29 +194,20 @@ void VerbsFabric::refuse(messages::Link& any, std::span<const std::byte> data) n
 
 // ---- what is said
 
-void VerbsFabric::take_control() noexcept {
-  std::array<epoll_event, 4> ready;
-  const int count = ::epoll_wait(epoll_, ready.data(), static_cast<int>(ready.size()), 0);
-  for (int i = 0; i < count; ++i) {
-    const int fd = ready[static_cast<std::size_t>(i)].data.fd;
-    if (fd == control_->fd) {
-      rdma_cm_event* event = nullptr;
-      while (library_.rdma_get_cm_event(control_, &event) == 0) {
-        on_control(*event);
-        library_.rdma_ack_cm_event(event);
-      }
-    } else if (fd == channel_->fd) {
-      ibv_cq* cq = nullptr;
-      void* context = nullptr;
-      while (library_.ibv_get_cq_event(channel_, &cq, &context) == 0)
-        library_.ibv_ack_cq_events(cq, 1);
-    } else if (fd == wake_) {
-      std::uint64_t value = 0;
-      [[maybe_unused]] const ssize_t got = ::read(wake_, &value, sizeof value);
-    } else {
-      device_.adapter().take_events();
+void VerbsFabric::take_ready() noexcept {
+  const std::uint32_t ready = std::exchange(ready_, ready_ & kCompletions);
+  if ((ready & kControl) != 0) {
+    rdma_cm_event* event = nullptr;
+    while (library_.rdma_get_cm_event(control_, &event) == 0) {
+      on_control(*event);
+      library_.rdma_ack_cm_event(event);
     }
   }
+  if ((ready & kWoken) != 0) {
+    std::uint64_t value = 0;
+    [[maybe_unused]] const ssize_t got = ::read(wake_, &value, sizeof value);
+  }
+  if ((ready & kDevice) != 0) device_.adapter().take_events();
 }
 
 void VerbsFabric::keep_said(VerbsLink& link, const rdma_cm_event& event) noexcept {

@@ -24,7 +24,7 @@ namespace {
 constexpr std::uint64_t kSend = 1ull << 62;   // with the cookie
 constexpr std::uint64_t kEmpty = 1ull << 61;  // a receive without memory; else its slot
 
-constexpr std::uint32_t kLooksEvery = 64;  // polls, at what comes beside completions
+constexpr std::uint32_t kLooksEvery = 64;  // polls, at what comes beside completions, unasked
 
 /// What a failed completion says of the connection.
 int number_of(ibv_wc_status status, bool was_sent) noexcept {
@@ -128,15 +128,22 @@ landfall_errc VerbsFabric::make_epoll(landfall_why* why) {
   wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (epoll_ < 0 || wake_ < 0)
     return refuse_os(why, "epoll_create1", LANDFALL_REASON_event_fd_failed, errno);
-  for (const int fd : {control_->fd, channel_->fd, device_.adapter().events_fd(), wake_}) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.fd = fd;
-    if (::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK) != 0 ||
-        ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0)
+  const std::pair<int, Ready> all[] = {{control_->fd, kControl},
+                                       {channel_->fd, kCompletions},
+                                       {device_.adapter().events_fd(), kDevice},
+                                       {wake_, kWoken}};
+  for (const auto& [fd, as] : all) {
+    if (::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK) != 0 || watch(fd, as) != 0)
       return refuse_os(why, "epoll_ctl", LANDFALL_REASON_event_fd_failed, errno);
   }
   return LANDFALL_ERRC_ok;
+}
+
+int VerbsFabric::watch(int fd, Ready as) noexcept {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u32 = as;
+  return ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
 }
 
 // ---- what is posted
@@ -242,8 +249,10 @@ std::uint32_t VerbsFabric::poll(std::span<Event> out) noexcept {
   std::uint32_t count = take_told(out);
   count += take_completions(out.subspan(count));
   const bool was_empty = count < out.size();
-  // Completions go first; but not for ever.
-  if (was_empty || ++polls_ % kLooksEvery == 0) take_control();
+  // Completions go first; but not for ever. Who sleeps in wait() knows what else there is.
+  const bool is_turn = ++polls_ % kLooksEvery == 0;
+  if (is_turn || (was_empty && !looked_)) look(0);
+  if (was_empty || is_turn) take_ready();
   if (any_stopped_.load(std::memory_order_acquire)) take_stopped();
   std::size_t ripe = 0;
   while (ripe < known && (was_empty || ending_[ripe].due <= completed_))
@@ -339,15 +348,52 @@ bool VerbsFabric::arm() noexcept {
   if (peeked_ != 0 || !told_.empty() || !ending_.empty() ||
       any_stopped_.load(std::memory_order_acquire) || lost_.load(std::memory_order_acquire) != 0)
     return lost_told_ && told_.empty();
-  ibv_cq* cq = nullptr;
-  void* context = nullptr;
-  while (library_.ibv_get_cq_event(channel_, &cq, &context) == 0) library_.ibv_ack_cq_events(cq, 1);
-  if (ibv_req_notify_cq(cq_, 0) != 0) return false;
+  if ((ready_ & ~kCompletions) != 0 || !notify()) return false;
   // One may have come before.
   const int got = ibv_poll_cq(cq_, 1, completions_.data());
   if (got > 0) peeked_ = static_cast<std::uint32_t>(got);
-  epoll_event event{};
-  return got == 0 && ::epoll_wait(epoll_, &event, 1, 0) == 0;
+  looked_ = looked_ && got != 0;
+  return got == 0;
+}
+
+/// The channel tells the next completion. One that it told is taken first, and not before it is
+/// known to be there: each of these is a system call.
+bool VerbsFabric::notify() noexcept {
+  if (notifies_ && (completed_ != notified_at_ || (ready_ & kCompletions) != 0)) {
+    ready_ &= ~kCompletions;
+    ibv_cq* cq = nullptr;
+    void* context = nullptr;
+    if (library_.ibv_get_cq_event(channel_, &cq, &context) == 0) {
+      library_.ibv_ack_cq_events(cq, 1);
+      notifies_ = false;
+    }
+  }
+  if (notifies_) return true;
+  notifies_ = ibv_req_notify_cq(cq_, 0) == 0;
+  notified_at_ = completed_;
+  return notifies_;
+}
+
+/// What is readable, into ready_.
+void VerbsFabric::look(int timeout_ms) noexcept {
+  std::array<epoll_event, 8> events;
+  const int count =
+      ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), timeout_ms);
+  for (int i = 0; i < count; ++i) ready_ |= events[static_cast<std::size_t>(i)].data.u32;
+  looked_ = true;
+}
+
+landfall_errc VerbsFabric::wait(int control_fd, std::uint64_t timeout_ns,
+                                std::int32_t* ret_control) noexcept {
+  if (control_fd >= 0 && !watches_core_) {
+    if (watch(control_fd, kCore) != 0) return errc_of(errno);
+    watches_core_ = true;
+  }
+  const std::uint64_t ms = timeout_ns / 1'000'000 + (timeout_ns % 1'000'000 != 0 ? 1 : 0);
+  look(timeout_ns == UINT64_MAX ? -1 : static_cast<int>(std::min<std::uint64_t>(ms, 1 << 30)));
+  *ret_control = (ready_ & kCore) != 0 ? 1 : 0;
+  ready_ &= ~kCore;
+  return LANDFALL_ERRC_ok;
 }
 
 void VerbsFabric::wake() noexcept {

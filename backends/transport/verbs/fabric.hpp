@@ -54,6 +54,8 @@ class VerbsFabric final : public messages::Fabric, private Concerned {
   std::uint32_t poll(std::span<messages::Event> out) noexcept override;
   bool arm() noexcept override;
   int wait_fd() const noexcept override { return epoll_; }
+  /// landfall_transport_ops::wait.
+  landfall_errc wait(int control_fd, std::uint64_t timeout_ns, std::int32_t* ret_control) noexcept;
 
   landfall_errc listen(const void* address, std::uint32_t length,
                        std::unique_ptr<messages::Place>* ret_place, void* ret_address,
@@ -76,6 +78,17 @@ class VerbsFabric final : public messages::Fabric, private Concerned {
   void on_lost(int number) noexcept override;
   void on_stopped(void* context) noexcept override;
 
+  // What can be readable beside wake_, as epoll says it.
+  enum Ready : std::uint32_t {
+    kControl = 1,
+    kCompletions = 2,
+    kDevice = 4,
+    kWoken = 8,
+    kCore = 16
+  };
+  int watch(int fd, Ready as) noexcept;
+  void look(int timeout_ms) noexcept;
+  bool notify() noexcept;
   void wake() noexcept;
   landfall_errc make_queues(landfall_why* why);
   landfall_errc make_epoll(landfall_why* why);
@@ -91,7 +104,7 @@ class VerbsFabric final : public messages::Fabric, private Concerned {
   int create_srq() noexcept;
   void renew_srq() noexcept;
   // what rdma_cm says
-  void take_control() noexcept;
+  void take_ready() noexcept;
   void take_stopped() noexcept;
   void stopped(VerbsLink& link) noexcept;
   int unless_lost(int number) noexcept;
@@ -114,6 +127,11 @@ class VerbsFabric final : public messages::Fabric, private Concerned {
   ibv_cq* cq_ = nullptr;
   ibv_srq* srq_ = nullptr;
   int epoll_ = -1, wake_ = -1;
+  std::uint32_t ready_ = 0;        // seen, and not taken yet
+  bool looked_ = false;            // since arm(): what woke is in ready_
+  bool watches_core_ = false;      // the core's epoll
+  bool notifies_ = false;          // the completion queue, of what comes after notified_at_
+  std::uint64_t notified_at_ = 0;  // of completed_
 
   std::unordered_map<std::uint32_t, VerbsLink*> links_;  // by the number of their queue pair
   std::array<ibv_wc, kBatch> completions_{};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "landfall/abi/export.h"
 #include "messages/transport.hpp"
-#include "verbs/device.hpp"
+#include "verbs/fabric.hpp"
 
 namespace landfall::verbs {
 namespace {
@@ -30,7 +30,17 @@ struct Verbs {
   }
 };
 
-const landfall_transport_ops kOps = messages::make_ops<Verbs>();
+landfall_errc wait(landfall_queue* queue, std::int32_t control_fd, std::uint64_t timeout_ns,
+                   std::int32_t* ret_control) {
+  auto& fabric = authoring::own<messages::Queue>(queue)->fabric();
+  return static_cast<VerbsFabric&>(fabric).wait(control_fd, timeout_ns, ret_control);
+}
+
+const landfall_transport_ops kOps = [] {
+  landfall_transport_ops ops = messages::make_ops<Verbs>();
+  ops.wait = wait;
+  return ops;
+}();
 constexpr landfall_backend kVerbs =
     authoring::describe(&kOps, LANDFALL_RANK_NAMED, "verbs", "0.1.0",
                         "RDMA (InfiniBand, RoCE): the device places whole messages of a landfall "

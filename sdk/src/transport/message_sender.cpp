@@ -137,9 +137,15 @@ SendQueue::~SendQueue() {
 void SendQueue::sleep(std::chrono::nanoseconds left) const noexcept {
   std::uint32_t armed = 0;
   if (ops().arm(queue, &armed) != LANDFALL_ERRC_ok || (armed & LANDFALL_ARM_READY) != 0) return;
+  left = std::clamp(left, std::chrono::nanoseconds{0},
+                    std::chrono::nanoseconds{std::chrono::hours{1}});
+  if (LANDFALL_HAS(&ops(), landfall_transport_ops, wait)) {
+    std::int32_t none = 0;
+    if (ops().wait(queue, -1, static_cast<std::uint64_t>(left.count()), &none) == LANDFALL_ERRC_ok)
+      return;
+  }
   pollfd fd{ops().wait_fd(queue), POLLIN, 0};
-  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(std::clamp(
-      left, std::chrono::nanoseconds{0}, std::chrono::nanoseconds{std::chrono::hours{1}}));
+  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left);
   ::poll(&fd, 1, static_cast<int>(ms.count()));
 }
 

@@ -189,7 +189,6 @@ int QueueCore::wait_fd() noexcept {
 
 Result<bool> QueueCore::arm() noexcept {
   if (const Errc code = enter(); code != Errc::ok) return wrong_caller("Receiver::arm", code);
-  armed_ = true;
   if (!pending_.empty() || owed_ != nullptr || retiring_ != nullptr || poll_error_ ||
       record_next_ != record_count_ || inbox_waits_.load(std::memory_order_acquire) ||
       (!hungry_.empty() && slots_.available() != 0)) {
@@ -203,8 +202,9 @@ Result<bool> QueueCore::arm() noexcept {
   if ((transport & LANDFALL_ARM_READY) != 0) return false;
   const bool wants_returns = (transport & LANDFALL_ARM_WANTS_RETURNS) != 0 || closing_flows_ != 0 ||
                              !share_paused_.empty() || pressure_ || buffers_pressure_;
-  if (!wants_returns) return returns_.empty();
-  return returns_.sleep();
+  const bool may_sleep = wants_returns ? returns_.sleep() : returns_.empty();
+  armed_ = armed_ || may_sleep;
+  return may_sleep;
 }
 
 Completion& QueueCore::emit_later(Completion::Kind kind, FlowImpl* flow) {

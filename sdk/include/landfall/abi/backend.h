@@ -309,9 +309,9 @@ typedef struct landfall_transport_ops {
    * its first call; -1: poll without sleeping (arm is then always READY). */
   int32_t (*wait_fd)(landfall_queue*);
   /* Optional, after arm answered without READY: sleeps until poll has work, control_fd (an epoll of
-   * the core's, always the same) is readable, or timeout_ns has passed (UINT64_MAX: never). May
-   * return early. *ret_control 1: control_fd is readable. Without this op the core sleeps on
-   * wait_fd. */
+   * the core's, always the same; -1: none, of a queue that sends) is readable, or timeout_ns has
+   * passed (UINT64_MAX: never). May return early. *ret_control 1: control_fd is readable. Without
+   * this op the core sleeps on wait_fd. */
   landfall_errc (*wait)(landfall_queue*, int32_t control_fd, uint64_t timeout_ns,
                         int32_t* ret_control);
 
