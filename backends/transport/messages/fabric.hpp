@@ -81,7 +81,7 @@ class Fabric {
   virtual std::uint32_t poll(std::span<Event> out) noexcept = 0;
   /// True: wait_fd() becomes readable with the next event. False: there are some.
   virtual bool arm() noexcept = 0;
-  virtual int wait_fd() const noexcept = 0;
+  virtual int wait_fd() noexcept = 0;
 
   virtual landfall_errc listen(const void* address, std::uint32_t length,
                                std::unique_ptr<Place>* ret_place, void* ret_address,
@@ -115,6 +115,7 @@ struct FabricSpec {
   std::uint32_t sends_per_link = 0;         // under way
   std::uint32_t receives_per_link = 0;      // without memory, of a queue that sends
   std::uint32_t links = 0;
+  std::uint64_t gather_bytes = 0;  // may come before the polling thread need be woken
 };
 
 /// How bytes get into the slots: LANDFALL_DIRECT - the device itself writes them; else, why not.

@@ -107,7 +107,7 @@ class FakeFabric final : public Fabric {
     return count;
   }
   bool arm() noexcept override { return events_.empty(); }
-  int wait_fd() const noexcept override { return -1; }
+  int wait_fd() noexcept override { return -1; }
 
   landfall_errc listen(const void* address, std::uint32_t, std::unique_ptr<Place>* ret_place, void*,
                        std::uint32_t*, landfall_why*) override {

@@ -32,17 +32,19 @@ bool read_number(std::string_view text, bool bytes, std::uint32_t least, std::ui
 
 }  // namespace
 
-landfall_errc read(const char* text, const char* transport, bool has_provider, Options* ret_options,
+landfall_errc read(const char* text, const char* transport, Keys keys, Options* ret_options,
                    landfall_why* reterr_why) {
-  const char* known = has_provider ? "slot=256..16MiB, credits=2..511, device=DOMAIN, provider=NAME"
-                                   : "slot=256..16MiB, credits=2..511, device=NAME";
+  const bool ofi = keys == Keys::ofi;
+  const char* known = ofi ? "slot=256..16MiB, credits=2..511, device=DOMAIN, provider=NAME"
+                          : "slot=256..16MiB, credits=2..511, device=NAME, gather=on|off";
   return transport::read_options(
       text, transport, known, reterr_why, [&](std::string_view key, std::string_view value) {
         if (key == "slot")
           return read_number(value, true, kSlotBytesMin, kSlotBytesMax, &ret_options->slot_bytes);
         if (key == "credits") return read_number(value, false, 2, kWindowMax, &ret_options->window);
         if (key == "device") return !(ret_options->device = value).empty();
-        if (key == "provider" && has_provider) return !(ret_options->provider = value).empty();
+        if (key == "provider" && ofi) return !(ret_options->provider = value).empty();
+        if (key == "gather" && !ofi) return transport::read_switch(value, &ret_options->gather);
         return false;
       });
 }

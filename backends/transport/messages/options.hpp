@@ -13,10 +13,13 @@ struct Options {
   std::uint32_t window = 64;     // credits that one sender may have
   std::string device{};          // "": any. verbs: rxe0; ofi: a domain
   std::string provider{};        // ofi
+  bool gather = true;            // verbs
 };
 
-/// `text`: "key=value\n...". `has_provider`: the option `provider` is one.
-landfall_errc read(const char* text, const char* transport, bool has_provider, Options* ret_options,
+enum class Keys : std::uint8_t { verbs, ofi };
+
+/// `text`: "key=value\n...".
+landfall_errc read(const char* text, const char* transport, Keys keys, Options* ret_options,
                    landfall_why* reterr_why);
 
 /// The longest message that a queue with so much memory takes: a power of two, so that a

@@ -69,7 +69,7 @@ class Queue {
   bool is_lost() const noexcept { return lost_ && pending_.empty(); }
   virtual void give_back(std::span<const landfall_return> returns) = 0;
   std::uint32_t arm();
-  int wait_fd() const noexcept { return fabric_->wait_fd(); }
+  int wait_fd() noexcept { return fabric_->wait_fd(); }
   /// From now on only give_back, by any thread.
   void stop() noexcept { stopped_ = true; }
 

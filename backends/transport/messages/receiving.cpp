@@ -66,6 +66,7 @@ class ReceivingQueue final : public Queue {
     return flow.established && !flow.ended && !flow.closing && !flow.paused &&
            flow.controls < kControls && flow.credits <= flow.target / 2;
   }
+  std::uint64_t gather_bytes() const noexcept;
   void line_up(Incoming& flow);
   /// Posts slots for so many credits; answers how many it is now.
   std::uint32_t post(Incoming& flow, std::uint32_t credits);
@@ -104,10 +105,18 @@ landfall_errc ReceivingQueue::open(landfall_why* why) {
                           .slot_bytes = slot_bytes_,
                           .slots = slots,
                           .sends_per_link = kControls + 1,
-                          .links = flows_max_};
+                          .links = flows_max_,
+                          .gather_bytes = gather_bytes()};
   if (const landfall_errc code = domain_.device->make(wanted, &fabric_, why)) return code;
   for (std::uint32_t i = slots; i > 0; --i) free_.push_back(i - 1);
   return LANDFALL_ERRC_ok;
+}
+
+/// A quarter of one sender's credits, so that none need stop.
+std::uint64_t ReceivingQueue::gather_bytes() const noexcept {
+  constexpr std::uint64_t kMost = 1u << 20;
+  if (!domain_.options.gather) return 0;
+  return std::min(std::uint64_t{window_} * slot_bytes_ / 4, kMost);
 }
 
 // ---- credits

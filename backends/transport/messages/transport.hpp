@@ -5,7 +5,7 @@
 //                               landfall_why*)
 //   landfall_errc Medium::open(const landfall_domain_spec&, const Options&,
 //                              std::unique_ptr<Device>*, landfall_why*)
-//   constexpr const char* Medium::kName; constexpr bool Medium::kHasProvider
+//   constexpr const char* Medium::kName; constexpr Keys Medium::kKeys
 #pragma once
 #include "messages/queue.hpp"
 
@@ -25,7 +25,7 @@ landfall_transport_ops make_ops() noexcept {
   ops.probe = [](const landfall_domain_spec* spec, landfall_needs* ret_needs, landfall_why* why) {
     return authoring::guarded(why, [&] {
       Options options;
-      if (const auto code = read(spec->options, Medium::kName, Medium::kHasProvider, &options, why))
+      if (const auto code = read(spec->options, Medium::kName, Medium::kKeys, &options, why))
         return code;
       if (const auto code = check_spec(*spec, options, ret_needs, why)) return code;
       return Medium::probe(*spec, options, ret_needs, why);
@@ -36,7 +36,7 @@ landfall_transport_ops make_ops() noexcept {
     return authoring::guarded(why, [&] {
       auto domain = std::make_unique<Domain>();
       if (const auto code =
-              read(spec->options, Medium::kName, Medium::kHasProvider, &domain->options, why))
+              read(spec->options, Medium::kName, Medium::kKeys, &domain->options, why))
         return code;
       if (domain->options.slot_bytes == 0 && spec->slot_bytes != 0)
         domain->options.slot_bytes = slot_bytes_for({}, spec->slot_bytes, 0);

@@ -35,7 +35,7 @@ struct OfiLink : messages::Link {
 class OfiFabric : public messages::Fabric {
  public:
   int send(messages::Link& base, const messages::Outgoing& what) noexcept override;
-  int wait_fd() const noexcept override { return epoll_.get(); }
+  int wait_fd() noexcept override { return epoll_.get(); }
 
  protected:
   using Event = messages::Event;

@@ -8,7 +8,7 @@ namespace {
 
 struct Medium {
   static constexpr const char* kName = "ofi";
-  static constexpr bool kHasProvider = true;
+  static constexpr messages::Keys kKeys = messages::Keys::ofi;
 
   static landfall_errc probe(const landfall_domain_spec& spec, const messages::Options& options,
                              landfall_needs* ret_needs, landfall_why* why) {

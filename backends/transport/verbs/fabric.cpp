@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -75,6 +76,7 @@ landfall_errc VerbsFabric::open(landfall_why* why) {
   if (const auto code = make_queues(why)) return code;
   if (const auto code = make_epoll(why)) return code;
   device_.adapter().add(*this);
+  gathering_.open(device_.host(), spec_.gather_bytes, spec_.gather_bytes != 0);
   return LANDFALL_ERRC_ok;
 }
 
@@ -251,7 +253,7 @@ std::uint32_t VerbsFabric::poll(std::span<Event> out) noexcept {
   const bool was_empty = count < out.size();
   // Completions go first; but not for ever. Who sleeps in wait() knows what else there is.
   const bool is_turn = ++polls_ % kLooksEvery == 0;
-  if (is_turn || (was_empty && !looked_)) look(0);
+  if (is_turn || (was_empty && !std::exchange(looked_, true))) look(0);
   if (was_empty || is_turn) take_ready();
   if (any_stopped_.load(std::memory_order_acquire)) take_stopped();
   std::size_t ripe = 0;
@@ -268,13 +270,14 @@ std::uint32_t VerbsFabric::poll(std::span<Event> out) noexcept {
 std::uint32_t VerbsFabric::take_completions(std::span<Event> out) noexcept {
   std::uint32_t count = 0;
   while (count < out.size()) {
+    int most = 0;
     std::uint32_t got = std::exchange(peeked_, 0);
     if (got == 0) {
       if (const int injected = fault(device_.host(), "ibv_poll_cq")) {
         on_lost(injected);
         return count;
       }
-      const int most = static_cast<int>(std::min(out.size() - count, kBatch));
+      most = static_cast<int>(std::min(out.size() - count, kBatch));
       const int answer = ibv_poll_cq(cq_, most, completions_.data());
       if (answer < 0) on_lost(EIO);
       if (answer <= 0) return count;
@@ -283,6 +286,7 @@ std::uint32_t VerbsFabric::take_completions(std::span<Event> out) noexcept {
     completed_ += got;
     for (std::uint32_t i = 0; i < got; ++i)
       if (translate(completions_[i], &out[count])) ++count;
+    if (static_cast<int>(got) < most) return count;  // it was empty
   }
   return count;
 }
@@ -322,6 +326,8 @@ bool VerbsFabric::translate(const ibv_wc& completion, Event* ret_event) noexcept
       ended(*link, worked ? EPROTO : number_of(completion.status, false));
     return false;
   }
+  last_length_ = completion.byte_len;
+  gathering_.told(last_length_);
   *ret_event = {.kind = Event::Kind::message,
                 .slot = has_slot ? slot : messages::kNoSlot,
                 .length = completion.byte_len,
@@ -348,16 +354,20 @@ bool VerbsFabric::arm() noexcept {
   if (peeked_ != 0 || !told_.empty() || !ending_.empty() ||
       any_stopped_.load(std::memory_order_acquire) || lost_.load(std::memory_order_acquire) != 0)
     return lost_told_ && told_.empty();
-  if ((ready_ & ~kCompletions) != 0 || !notify()) return false;
-  // One may have come before.
-  const int got = ibv_poll_cq(cq_, 1, completions_.data());
-  if (got > 0) peeked_ = static_cast<std::uint32_t>(got);
-  looked_ = looked_ && got != 0;
-  return got == 0;
+  if ((ready_ & ~kCompletions) != 0) return false;
+  if (has_wait_fd_ && !notify()) return false;  // else wait() does, if it must
+  looked_ = false;
+  return true;
 }
 
-/// The channel tells the next completion. One that it told is taken first, and not before it is
-/// known to be there: each of these is a system call.
+int VerbsFabric::wait_fd() noexcept {
+  // Who armed before could not know that it is slept on.
+  if (!std::exchange(has_wait_fd_, true) && !notify()) wake();
+  return epoll_;
+}
+
+/// The channel tells the next completion; false: there is one. One that it told is taken first, and
+/// not before it is known to be there: each of these is a system call.
 bool VerbsFabric::notify() noexcept {
   if (notifies_ && (completed_ != notified_at_ || (ready_ & kCompletions) != 0)) {
     ready_ &= ~kCompletions;
@@ -368,10 +378,14 @@ bool VerbsFabric::notify() noexcept {
       notifies_ = false;
     }
   }
-  if (notifies_) return true;
-  notifies_ = ibv_req_notify_cq(cq_, 0) == 0;
-  notified_at_ = completed_;
-  return notifies_;
+  if (!notifies_) {
+    notifies_ = ibv_req_notify_cq(cq_, 0) == 0;
+    notified_at_ = completed_;
+  }
+  // One may have come before.
+  const int got = ibv_poll_cq(cq_, 1, completions_.data());
+  if (got > 0) peeked_ = static_cast<std::uint32_t>(got);
+  return notifies_ && got == 0;
 }
 
 /// What is readable, into ready_.
@@ -380,7 +394,6 @@ void VerbsFabric::look(int timeout_ms) noexcept {
   const int count =
       ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), timeout_ms);
   for (int i = 0; i < count; ++i) ready_ |= events[static_cast<std::size_t>(i)].data.u32;
-  looked_ = true;
 }
 
 landfall_errc VerbsFabric::wait(int control_fd, std::uint64_t timeout_ns,
@@ -389,11 +402,27 @@ landfall_errc VerbsFabric::wait(int control_fd, std::uint64_t timeout_ns,
     if (watch(control_fd, kCore) != 0) return errc_of(errno);
     watches_core_ = true;
   }
+  // Where fewer than two messages come, nothing is gained.
+  const std::uint32_t us = gathering_.begin(timeout_ns, 2ull * last_length_);
   const std::uint64_t ms = timeout_ns / 1'000'000 + (timeout_ns % 1'000'000 != 0 ? 1 : 0);
-  look(timeout_ns == UINT64_MAX ? -1 : static_cast<int>(std::min<std::uint64_t>(ms, 1 << 30)));
+  if (us != 0)
+    nap(control_fd, us);
+  else if (notify())
+    look(timeout_ns == UINT64_MAX ? -1 : static_cast<int>(std::min<std::uint64_t>(ms, 1 << 30)));
+  looked_ = true;  // or completions are there, which poll() finds by itself
   *ret_control = (ready_ & kCore) != 0 ? 1 : 0;
   ready_ &= ~kCore;
   return LANDFALL_ERRC_ok;
+}
+
+/// Messages gather meanwhile; whatever else comes ends it.
+void VerbsFabric::nap(int control_fd, std::uint32_t us) noexcept {
+  std::array<pollfd, 4> others{{{control_->fd, POLLIN, 0},
+                                {device_.adapter().events_fd(), POLLIN, 0},
+                                {wake_, POLLIN, 0},
+                                {control_fd, POLLIN, 0}}};
+  const timespec time{0, static_cast<long>(us) * 1000};
+  if (::ppoll(others.data(), others.size(), &time, nullptr) != 0) look(0);
 }
 
 void VerbsFabric::wake() noexcept {

@@ -14,6 +14,7 @@
 #include "landfall/base/fd.hpp"
 #include "messages/fabric.hpp"
 #include "messages/wire.hpp"
+#include "shared/gathering.hpp"
 #include "verbs/device.hpp"
 
 namespace landfall::verbs {
@@ -53,7 +54,7 @@ class VerbsFabric final : public messages::Fabric, private Concerned {
   int send(messages::Link& any, const messages::Outgoing& what) noexcept override;
   std::uint32_t poll(std::span<messages::Event> out) noexcept override;
   bool arm() noexcept override;
-  int wait_fd() const noexcept override { return epoll_; }
+  int wait_fd() noexcept override;
   /// landfall_transport_ops::wait.
   landfall_errc wait(int control_fd, std::uint64_t timeout_ns, std::int32_t* ret_control) noexcept;
 
@@ -89,6 +90,7 @@ class VerbsFabric final : public messages::Fabric, private Concerned {
   int watch(int fd, Ready as) noexcept;
   void look(int timeout_ms) noexcept;
   bool notify() noexcept;
+  void nap(int control_fd, std::uint32_t us) noexcept;
   void wake() noexcept;
   landfall_errc make_queues(landfall_why* why);
   landfall_errc make_epoll(landfall_why* why);
@@ -127,9 +129,12 @@ class VerbsFabric final : public messages::Fabric, private Concerned {
   ibv_cq* cq_ = nullptr;
   ibv_srq* srq_ = nullptr;
   int epoll_ = -1, wake_ = -1;
-  std::uint32_t ready_ = 0;        // seen, and not taken yet
-  bool looked_ = false;            // since arm(): what woke is in ready_
-  bool watches_core_ = false;      // the core's epoll
+  std::uint32_t ready_ = 0;    // seen, and not taken yet
+  bool looked_ = false;        // since arm(): what woke is in ready_
+  bool has_wait_fd_ = false;   // somebody may sleep on it
+  bool watches_core_ = false;  // the core's epoll
+  transport::Gathering gathering_{{.least_bytes_per_second = 32u << 20, .most_us = 4000}};
+  std::uint32_t last_length_ = 0;  // of what came
   bool notifies_ = false;          // the completion queue, of what comes after notified_at_
   std::uint64_t notified_at_ = 0;  // of completed_
 

@@ -8,7 +8,7 @@ namespace {
 
 struct Verbs {
   static constexpr const char* kName = "verbs";
-  static constexpr bool kHasProvider = false;
+  static constexpr messages::Keys kKeys = messages::Keys::verbs;
 
   static landfall_errc probe(const landfall_domain_spec& spec, const messages::Options& options,
                              landfall_needs* ret_needs, landfall_why* why) {

@@ -70,7 +70,8 @@ landfall_errc Queue::open(const landfall_queue_spec& spec, landfall_why* why) {
   sources_.resize(index_ + 1);
   sources_[index_] = {interface_, interface_->id()};
   domain_.publish(index_, interface_);
-  gathering_.open(domain_.host(), slice_bytes_, options.gather && ring_.gathers());
+  // A sixteenth of the pool: the rest is for the window to open.
+  gathering_.open(domain_.host(), slice_bytes_ / 16, options.gather && ring_.gathers());
   windows_.open(options.window_of_pool(slice_bytes_),
                 static_cast<std::uint32_t>(std::countr_zero(domain_.page_bytes())));
   return LANDFALL_ERRC_ok;

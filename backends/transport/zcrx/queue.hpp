@@ -10,12 +10,12 @@
 #include <span>
 #include <vector>
 
+#include "shared/gathering.hpp"
 #include "shared/ordinary.hpp"
 #include "shared/spill.hpp"
 #include "shared/windows.hpp"
 #include "zcrx/domain.hpp"
 #include "zcrx/flow.hpp"
-#include "zcrx/gathering.hpp"
 
 namespace landfall::zcrx {
 
@@ -175,7 +175,7 @@ class Queue {
   std::uint32_t look_seed_ = 1;
   std::uint32_t clean_looks_ = 0;  // that found nothing, one after another
   std::uint64_t heads_until_ = 0;  // heads were found: nothing is sure until so many were told
-  Gathering gathering_;
+  transport::Gathering gathering_{{.least_bytes_per_second = 128u << 20, .most_us = 2000}};
   bool pool_dry_ = false;  // the NIC found no page
   bool told_starved_ = false;
   bool more_waits_ = false;  // the kernel stopped before it had done all that waits
