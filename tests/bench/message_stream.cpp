@@ -50,7 +50,7 @@ Result<void> receive(const Asked& asked) {
   Clock::time_point began, ended;
   double cpu = 0;
   for (bool over = false; !over;) {
-    LANDFALL_TRY(const std::size_t count, group[0].wait(batch, std::chrono::seconds{1}));
+    LANDFALL_TRY(const std::size_t count, group[0].wait(batch, std::chrono::nanoseconds{-1}));
     for (Completion& one : std::span{batch}.first(count)) {
       if (one.kind == Completion::Kind::data) {
         if (bytes == 0) {

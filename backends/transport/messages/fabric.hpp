@@ -52,6 +52,7 @@ struct Outgoing {
   std::uint16_t memory = 0;  // 0 region, 1 spill
   std::uint32_t length = 0;  // 0: only the immediate
   std::uint64_t offset = 0, cookie = 0;
+  bool quiet = false;  // `sent` need not follow, unless it fails
 };
 
 /// The connections of one queue, their completions, and what they receive into.

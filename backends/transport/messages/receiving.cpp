@@ -16,13 +16,16 @@ namespace {
 using namespace landfall::authoring;
 
 constexpr std::uint32_t kFirstCredits = 2;  // of a new flow: one may be under way, one ready
-constexpr std::uint32_t kControls = 4;      // messages to one sender under way
+constexpr std::uint32_t kControls = 8;      // messages to one sender under way
+// Every so many one asks whether they have arrived: each answer wakes the thread.
+constexpr std::uint32_t kTold = kControls / 2;
 
 struct Incoming final : Flow {
   std::uint32_t number = 0;   // in its messages
   std::uint32_t credits = 0;  // that the sender has
   std::uint32_t target = kFirstCredits;
-  std::uint32_t controls = 0;  // under way
+  std::uint32_t controls = 0;  // under way, as far as is known
+  std::uint32_t quiet = 0;     // ... the newest of them, of which nothing will be heard
   std::uint32_t out = 0;       // extents
   bool numbered = false, paused = false, in_line = false, leaving = false;
 };
@@ -76,7 +79,7 @@ class ReceivingQueue final : public Queue {
   void on_data(Incoming& flow, const Event& event, bool message_end);
   void on_unpaid(Incoming& flow, std::uint32_t slot);
 
-  std::uint32_t slot_bytes_ = 0, window_ = 0;
+  std::uint32_t slot_bytes_ = 0, slots_ = 0, window_ = 0;
   std::vector<std::uint32_t> free_;  // slots that are not posted: the newest is the next
   std::uint32_t spare_ = 0;          // posted, and nobody has a credit for them
   // Of flows. One that has ended comes again as late as it can: a fabric without connections may
@@ -98,6 +101,7 @@ landfall_errc ReceivingQueue::open(landfall_why* why) {
     return refuse(why, LANDFALL_ERRC_invalid_argument, LANDFALL_REASON_region_too_small,
                   LANDFALL_ORIGIN_LANDFALL, 0, "%llu slots of %u bytes fit into the slice",
                   static_cast<unsigned long long>(fit), slot_bytes_);
+  slots_ = slots;
   window_ = std::min(domain_.options.window, std::max(slots / 4, kFirstCredits));
   // Each flow has a credit at least, and half of the slots are for those that are busy.
   flows_max_ = std::min({spec_.flows_max, slots / 2, kFlowNumbers});
@@ -165,14 +169,21 @@ void ReceivingQueue::line_up(Incoming& flow) {
 }
 
 int ReceivingQueue::say(Incoming& flow, Immediate what) {
-  const int number = fabric_->send(*flow.link, {.immediate = encode(what)});
-  if (number == 0) ++flow.controls;
-  return number;
+  const bool quiet = what.kind != Immediate::Kind::close && flow.quiet + 1 < kTold;
+  const int number = fabric_->send(*flow.link, {.immediate = encode(what),
+                                                .cookie = quiet ? 0 : flow.quiet + 1,  // so many
+                                                .quiet = quiet});
+  if (number != 0) return number;
+  ++flow.controls;
+  flow.quiet = quiet ? flow.quiet + 1 : 0;
+  return 0;
 }
 
 void ReceivingQueue::grant(Incoming& flow) {
-  // Who has used up what it had gets twice as much.
-  if (flow.credits == 0) flow.target = std::min(flow.target * 2, window_);
+  // Who has used up what it had gets twice as much, and so does everybody where there is plenty:
+  // the more at once, the fewer messages for it.
+  if (flow.credits == 0 || available() > slots_ / 2)
+    flow.target = std::min(flow.target * 2, window_);
   const auto fair = static_cast<std::uint32_t>(available() / (line_.size() + 1));
   const std::uint32_t more = post(flow, std::min(flow.target - flow.credits, std::max(fair, 1u)));
   if (more == 0) return;
@@ -275,7 +286,7 @@ void ReceivingQueue::on_data(Incoming& flow, const Event& event, bool message_en
 
 void ReceivingQueue::on_sent(Flow& any, const Event& event) {
   Incoming& flow = own(any);
-  --flow.controls;
+  flow.controls -= static_cast<std::uint32_t>(event.cookie);
   if (event.number != 0) return fail(flow, event.number);
   if (flow.leaving && flow.controls == 0) return hang_up(flow);
   line_up(flow);

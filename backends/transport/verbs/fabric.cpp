@@ -23,6 +23,7 @@ namespace {
 
 // What a completion is of: its queue pair's number and this are all that an error leaves.
 constexpr std::uint64_t kSend = 1ull << 62;   // with the cookie
+constexpr std::uint64_t kQuiet = 1ull << 61;  // ... of which only a failure is heard
 constexpr std::uint64_t kEmpty = 1ull << 61;  // a receive without memory; else its slot
 
 constexpr std::uint32_t kLooksEvery = 64;  // polls, at what comes beside completions, unasked
@@ -223,15 +224,15 @@ int VerbsFabric::send(messages::Link& any, const messages::Outgoing& what) noexc
                 .length = what.length,
                 .lkey = key_of(what.memory == 0 ? device_.region() : spill_, "key of a message")};
   ibv_send_wr request{};
-  request.wr_id = kSend | what.cookie;
+  request.wr_id = kSend | (what.quiet ? kQuiet : what.cookie);
   request.opcode = IBV_WR_SEND_WITH_IMM;
-  request.send_flags = IBV_SEND_SIGNALED;
+  request.send_flags = what.quiet ? 0u : unsigned{IBV_SEND_SIGNALED};
   request.imm_data = htonl(what.immediate);
   request.sg_list = &piece;
   request.num_sge = what.length == 0 ? 0 : 1;
   ibv_send_wr* bad = nullptr;
   if (const int number = ibv_post_send(link.id->qp, &request, &bad)) return number;
-  ++link.sends;
+  if (!what.quiet) ++link.sends;
   return 0;
 }
 
@@ -298,13 +299,15 @@ bool VerbsFabric::translate(const ibv_wc& completion, Event* ret_event) noexcept
   const bool flushed = completion.status == IBV_WC_WR_FLUSH_ERR;
   if ((completion.wr_id & kSend) != 0) {
     if (link == nullptr) return false;
-    --link->sends;
+    const bool quiet = (completion.wr_id & kQuiet) != 0;
+    if (!quiet) --link->sends;
     int number = number_of(completion.status, true);
     // Flushed before anything failed: soft-RoCE does not say what did (rxe_requester, Linux 7.3).
     if (!worked && link->state == VerbsLink::State::open)
       ended(*link, flushed ? unless_lost(ECONNABORTED) : number);
     else if (link->stopped)
       stopped(*link);
+    if (quiet) return false;
     if (link->state == VerbsLink::State::ending && link->sends == 0) tell_end(*link);
     if (flushed && link->end_number != 0) number = link->end_number;
     *ret_event = {.kind = Event::Kind::sent,

@@ -31,7 +31,7 @@ struct VerbsLink final : messages::Link {
   };
   rdma_cm_id* id = nullptr;
   std::uint32_t qp_number = 0;
-  std::uint32_t sends = 0;  // under way
+  std::uint32_t sends = 0;  // under way, those that are not quiet
   State state = State::requested;
   bool stopped = false;           // its queue pair, and what was sent may still say why
   int end_number = 0;             // ended: why

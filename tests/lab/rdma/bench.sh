@@ -13,33 +13,33 @@ count=$((bytes / message))
 load
 rdma_up
 port=18600
-tick=$(getconf CLK_TCK)
 
-moment() {  # $messages that have come, $us of now, $ticks that $receiver has used; no program is started
-  local line
+moment() {  # $messages that have come, $us of now, $ns that $receiver's threads have run; no program is started
+  local file ran
   read -r messages </sys/class/infiniband/rxe0/ports/1/hw_counters/rdma_recvs
   us=${EPOCHREALTIME/./}
-  read -r line <"/proc/$receiver/stat" || return
-  # shellcheck disable=SC2086
-  set -- ${line##*) }
-  ticks=$((${12} + ${13}))
+  ns=0
+  for file in "/proc/$receiver/task/"*/schedstat; do
+    read -r ran _ <"$file" || return
+    ns=$((ns + ran))
+  done
 }
 measure() {  # of the stream that $receiver receives: $rate in MB/s, $cpu in seconds per GB
-  local messages us ticks before seen=0 idle=0 first='' last=''
+  local messages us ns before seen=0 idle=0 first='' last=''
   moment
   before=$messages
   while moment 2>/dev/null; do
     # A receiver whose sender never came, or went.
     idle=$((messages == seen ? idle + 1 : 0)) seen=$messages
     ((idle < 200)) || { kill "$receiver"; return 1; }
-    if ((messages - before > count / 10)) && [ -z "$first" ]; then first="$messages $us $ticks"; fi
+    if ((messages - before > count / 10)) && [ -z "$first" ]; then first="$messages $us $ns"; fi
     ((messages - before <= count * 9 / 10)) || break
-    last="$messages $us $ticks"
+    last="$messages $us $ns"
     pause 0.05
   done
   [ "${first:-$last}" != "$last" ] || return 1
-  read -r rate cpu < <(awk -v m="$message" -v tick="$tick" '
-    { bytes = ($4 - $1) * m; print bytes / ($5 - $2), ($6 - $3) / tick / bytes * 1e9 }' <<<"$first $last")
+  read -r rate cpu < <(awk -v m="$message" '
+    { bytes = ($4 - $1) * m; print bytes / ($5 - $2), ($6 - $3) / bytes }' <<<"$first $last")
 }
 
 perftest() {
