@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // One stream of messages by a transport that makes its own connections, for comparisons with the
 // tools of the fabric.
-//   message_stream recv TRANSPORT HOST PORT MESSAGE_BYTES [OPTION...]     prints "ready", then
-//   figures message_stream send TRANSPORT HOST PORT MESSAGE_BYTES MESSAGES [OPTION...]
-// Figures: bytes=N seconds=S cpu=S, of the receiving thread from the first byte to the last.
+//   message_stream recv TRANSPORT HOST PORT MESSAGE_BYTES [busy] [OPTION...]
+//   message_stream send TRANSPORT HOST PORT MESSAGE_BYTES MESSAGES [busy] [OPTION...]
+// recv prints "ready", then figures: bytes=N seconds=S cpu=S, of the receiving thread from the
+// first byte to the last. busy: never sleeps.
 #include <time.h>
 
 #include <array>
@@ -11,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "landfall/landfall.hpp"
@@ -24,6 +26,7 @@ struct Asked {
   std::string transport, host;
   std::uint16_t port = 0;
   std::uint64_t message_bytes = 0, messages = 0;
+  bool busy = false;
   std::vector<std::string> options;
 };
 
@@ -50,7 +53,8 @@ Result<void> receive(const Asked& asked) {
   Clock::time_point began, ended;
   double cpu = 0;
   for (bool over = false; !over;) {
-    LANDFALL_TRY(const std::size_t count, group[0].wait(batch, std::chrono::nanoseconds{-1}));
+    LANDFALL_TRY(const std::size_t count,
+                 group[0].wait(batch, std::chrono::nanoseconds{asked.busy ? 0 : -1}));
     for (Completion& one : std::span{batch}.first(count)) {
       if (one.kind == Completion::Kind::data) {
         if (bytes == 0) {
@@ -76,11 +80,11 @@ Result<void> receive(const Asked& asked) {
 }
 
 Result<void> send(const Asked& asked) {
-  constexpr std::uint64_t kUnderWay = 16;  // as many ranges of the Region
+  constexpr std::uint64_t kUnderWay =
+      16;  // all of the same bytes, as the tools of the fabric do it
   LANDFALL_TRY(Context context, Context::create());
-  LANDFALL_TRY(
-      Region region,
-      Region::allocate(context, {.source = "host", .size_bytes = kUnderWay * asked.message_bytes}));
+  LANDFALL_TRY(Region region,
+               Region::allocate(context, {.source = "host", .size_bytes = asked.message_bytes}));
   LANDFALL_TRY(SendGroup group,
                SendGroup::open(context, {.transports = {asked.transport}, .options = asked.options},
                                region));
@@ -88,8 +92,8 @@ Result<void> send(const Asked& asked) {
   std::array<Sent, kUnderWay> through;
   for (std::uint64_t i = 0; i < asked.messages; ++i) {
     while (sender.ranges_out() == kUnderWay)
-      LANDFALL_CHECK(sender.wait(through, std::chrono::nanoseconds{-1}));
-    LANDFALL_CHECK(sender.send(i % kUnderWay * asked.message_bytes, asked.message_bytes));
+      LANDFALL_CHECK(sender.wait(through, std::chrono::nanoseconds{asked.busy ? 0 : -1}));
+    LANDFALL_CHECK(sender.send(0, asked.message_bytes));
   }
   return sender.close(std::chrono::seconds{60});
 }
@@ -110,7 +114,12 @@ int main(int argc, char** argv) {
   asked.port = static_cast<std::uint16_t>(std::atoi(argv[4]));
   asked.message_bytes = std::strtoull(argv[5], nullptr, 10);
   if (sends) asked.messages = std::strtoull(argv[6], nullptr, 10);
-  for (int i = least; i < argc; ++i) asked.options.emplace_back(argv[i]);
+  for (int i = least; i < argc; ++i) {
+    if (std::string_view{argv[i]} == "busy")
+      asked.busy = true;
+    else
+      asked.options.emplace_back(argv[i]);
+  }
   const Result<void> done = sends ? send(asked) : receive(asked);
   if (done) return 0;
   std::fprintf(stderr, "%s\n", done.error().describe().c_str());

@@ -16,7 +16,8 @@ namespace {
 using namespace landfall::authoring;
 
 constexpr std::uint32_t kFirstCredits = 2;  // of a new flow: one may be under way, one ready
-constexpr std::uint32_t kControls = 8;      // messages to one sender under way
+constexpr std::uint64_t kBytesForEverybody = 1u << 20;
+constexpr std::uint32_t kControls = 8;  // messages to one sender under way
 // Every so many one asks whether they have arrived: each answer wakes the thread.
 constexpr std::uint32_t kTold = kControls / 2;
 
@@ -180,10 +181,11 @@ int ReceivingQueue::say(Incoming& flow, Immediate what) {
 }
 
 void ReceivingQueue::grant(Incoming& flow) {
-  // Who has used up what it had gets twice as much, and so does everybody where there is plenty:
-  // the more at once, the fewer messages for it.
-  if (flow.credits == 0 || available() > slots_ / 2)
-    flow.target = std::min(flow.target * 2, window_);
+  // Who has used up what it had gets twice as much. Where there is plenty everybody does, as long
+  // as that stays in the cache: the more at once, the fewer messages for it.
+  const bool plenty =
+      available() > slots_ / 2 && std::uint64_t{flow.target} * slot_bytes_ < kBytesForEverybody;
+  if (flow.credits == 0 || plenty) flow.target = std::min(flow.target * 2, window_);
   const auto fair = static_cast<std::uint32_t>(available() / (line_.size() + 1));
   const std::uint32_t more = post(flow, std::min(flow.target - flow.credits, std::max(fair, 1u)));
   if (more == 0) return;

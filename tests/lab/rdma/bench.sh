@@ -5,7 +5,7 @@
 # between the first and the last tenth of the stream: messages by the device's counter, CPU by /proc. So
 # neither what a program does before and after it nor its own clock counts.
 # usage: bench.sh NIC_TOOL MESSAGE_STREAM [PAIRS [MESSAGE [BYTES]]]
-# EVENTS=1: ib_send_bw sleeps until something comes, as landfall does; else it looks all the time.
+# EVENTS=1: both sleep until something comes; else both look all the time.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 stream=$2 pairs=${3:-20} message=${4:-65536} bytes=${5:-268435456}
@@ -13,6 +13,8 @@ count=$((bytes / message))
 load
 rdma_up
 port=18600
+busy=busy events=
+[ -z "${EVENTS:-}" ] || busy='' events=-e
 
 moment() {  # $messages that have come, $us of now, $ns that $receiver's threads have run; no program is started
   local file ran
@@ -46,16 +48,17 @@ perftest() {
   local i sender
   for i in {1..5}; do  # now and then its clock is not what it wants
     port=$((port + 1))
-    ib_send_bw -d rxe0 -R -p $port -n $count -s "$message" ${EVENTS:+-e} >"$work/near" 2>&1 &
+    ib_send_bw -d rxe0 -R -p $port -n $count -s "$message" $events >"$work/near" 2>&1 &
     receiver=$!
     rdma_listening $port rdma $receiver
-    peer timeout "$patience" ib_send_bw -d rxe1 -R -p $port -n $count -s "$message" ${EVENTS:+-e} \
+    peer timeout "$patience" ib_send_bw -d rxe1 -R -p $port -n $count -s "$message" $events \
       "$here" >"$work/far" 2>&1 &
     sender=$!
     if measure && wait $receiver; then
       wait $sender || true
       return 0
     fi
+    pkill -x ib_send_bw || true  # the other one would wait
     wait $receiver $sender || true
   done
   die "ib_send_bw: $(cat "$work/near" "$work/far")"
@@ -63,13 +66,15 @@ perftest() {
 landfall() {
   local sender
   port=$((port + 1))
-  "$stream" recv verbs "$here" $port "$message" >"$work/near" 2>"$work/errors" &
+  # shellcheck disable=SC2086
+  "$stream" recv verbs "$here" $port "$message" $busy >"$work/near" 2>"$work/errors" &
   receiver=$!
   until grep -q ready "$work/near"; do
     kill -0 $receiver 2>/dev/null || die "$(cat "$work/errors")"
     pause 0.05
   done
-  peer timeout "$patience" "$stream" send verbs "$here" $port "$message" $count &
+  # shellcheck disable=SC2086
+  peer timeout "$patience" "$stream" send verbs "$here" $port "$message" $count $busy &
   sender=$!
   measure || die "landfall was not seen to receive"
   wait $sender || die "the sender"
