@@ -17,7 +17,7 @@ using namespace landfall::authoring;
 
 constexpr std::uint32_t kFirstCredits = 2;  // of a new flow: one may be under way, one ready
 constexpr std::uint64_t kBytesForEverybody = 1u << 20;
-constexpr std::uint32_t kControls = 8;  // messages to one sender under way
+constexpr std::uint32_t kControls = 6;  // messages to one sender under way
 // Every so many one asks whether they have arrived: each answer wakes the thread.
 constexpr std::uint32_t kTold = kControls / 2;
 
