@@ -80,8 +80,8 @@ Result<void> receive(const Asked& asked) {
 }
 
 Result<void> send(const Asked& asked) {
-  constexpr std::uint64_t kUnderWay =
-      16;  // all of the same bytes, as the tools of the fabric do it
+  // All of the same bytes, as the tools of the fabric do it.
+  constexpr std::uint64_t kUnderWay = 16;
   LANDFALL_TRY(Context context, Context::create());
   LANDFALL_TRY(Region region,
                Region::allocate(context, {.source = "host", .size_bytes = asked.message_bytes}));

@@ -206,6 +206,20 @@ TEST_P(Flows, AreAcceptedOverIpv6) {
   listen_and_receive(GetParam(), GetParam().here.ipv6);
 }
 
+// Goal: one who only polls, and seldom, hears of a connection with one of the next polls.
+TEST_P(Flows, AreAcceptedByOneWhoPollsNowAndThen) {
+  auto rig = Rig::open(GetParam());
+  ASSERT_OK(rig);
+  (*rig)->pace = Rig::Pace::polls_now_and_then;
+  const std::uint64_t before = (*rig)->polls;
+  Stream* stream = (*rig)->connect();
+  ASSERT_NE(stream, nullptr);
+  EXPECT_LT((*rig)->polls - before, 50u);
+  stream->send(1000, true);
+  EXPECT_TRUE((*rig)->until([&] { return stream->ended; }));
+  EXPECT_TRUE((*rig)->close(*stream));
+}
+
 void connect_and_receive(const Subject& subject, bool ipv6) {
   auto rig = Rig::open(subject);
   ASSERT_OK(rig);

@@ -119,7 +119,10 @@ Stream* Rig::connect(FlowOptions options, std::size_t at) {
 bool Rig::step() {
   bool happened = false;
   for (std::size_t i = 0; i < group->size() && !poll_error; ++i) {
-    Result<std::size_t> count = receiver(i).poll(batch_);
+    ++polls;
+    Result<std::size_t> count = pace == Pace::waits
+                                    ? receiver(i).wait(batch_, std::chrono::milliseconds{100})
+                                    : receiver(i).poll(batch_);
     if (!count) {
       poll_error = count.error();
       return true;
@@ -131,6 +134,9 @@ bool Rig::step() {
 }
 
 void Rig::sleep(std::chrono::nanoseconds at_most) {
+  if (pace == Pace::waits) return;  // step() does
+  if (pace == Pace::polls_now_and_then)
+    return std::this_thread::sleep_for(std::chrono::milliseconds{10});
   std::vector<pollfd> fds;
   for (std::size_t i = 0; i < group->size(); ++i) {
     Result<bool> armed = receiver(i).arm();

@@ -81,6 +81,10 @@ class Rig {
   /// A stream whose flow will be told by its FlowOptions::user: this.
   Stream& add_stream(std::unique_ptr<Peer> peer);
 
+  /// How it waits for what comes: on wait_fd, in wait() (of one Receiver), or between two polls.
+  enum class Pace : std::uint8_t { sleeps, waits, polls_now_and_then };
+  Pace pace = Pace::sleeps;
+
   /// Polls every Receiver once; false: nothing happened.
   bool step();
   /// Steps until `done`, sleeping on the Receivers' wait_fds. False: ten seconds passed (in the
@@ -97,6 +101,7 @@ class Rig {
   std::vector<std::unique_ptr<Stream>> streams;
   std::shared_ptr<Extents> extents = std::make_shared<Extents>();
   std::uint64_t pressures = 0, reliefs = 0, revocations = 0, orphan_failures = 0;
+  std::uint64_t polls = 0;
   std::optional<Error> poll_error;
 
  private:

@@ -204,5 +204,20 @@ TEST_P(Streams, WakeAWaiter) {
   EXPECT_GT(*some, 0u);
 }
 
+// Goal: who sleeps in wait() gets all of a bulk stream that stops, goes on and ends.
+TEST_P(Streams, ArriveForOneWhoWaits) {
+  auto rig = Rig::open(GetParam());
+  ASSERT_OK(rig);
+  Stream* stream = (*rig)->connect();
+  ASSERT_NE(stream, nullptr);
+  (*rig)->pace = Rig::Pace::waits;
+  for (std::uint64_t round = 1; round <= 4; ++round) {
+    stream->send(12 * kMiB, round == 4);
+    ASSERT_TRUE((*rig)->until([&] { return stream->received == round * 12 * kMiB; }));
+  }
+  EXPECT_TRUE((*rig)->until([&] { return stream->ended; }));
+  EXPECT_TRUE((*rig)->close(*stream));
+}
+
 }  // namespace
 }  // namespace landfall::test

@@ -328,10 +328,8 @@ landfall_errc Queue::wait(int control_fd, std::uint64_t timeout_ns, std::int32_t
     if (number != 0) return authoring::errc_of(number);
     control_fd_ = control_fd;
   }
-  const std::uint64_t ms = timeout_ns / 1'000'000 + (timeout_ns % 1'000'000 != 0 ? 1 : 0);
   bool control = false;
-  look(timeout_ns == UINT64_MAX ? -1 : static_cast<int>(std::min<std::uint64_t>(ms, 1 << 30)),
-       &control);
+  look(authoring::milliseconds_of(timeout_ns), &control);
   slept_ = true;
   *ret_control = control ? 1 : 0;
   return LANDFALL_ERRC_ok;

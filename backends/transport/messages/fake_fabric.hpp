@@ -64,10 +64,13 @@ class FakeFabric final : public Fabric {
     const auto* from =
         what.memory == 0 ? region_.data() : static_cast<std::byte*>(spec_.queue.spill->host);
     deliver(link, {from + what.offset, what.length}, what.immediate);
+    ++(what.quiet ? quiet : told);
+    if (what.quiet) return 0;
     (network_.sent_comes_late ? late_ : events_)
         .push_back({.kind = Event::Kind::sent, .link = &link, .cookie = what.cookie});
     return 0;
   }
+  std::uint64_t quiet = 0, told = 0;  // that send() was asked for
   /// With this errno, 0: it went through.
   void tell_sent(int number) {
     for (Event& event : late_) {
@@ -173,8 +176,8 @@ class FakeFabric final : public Fabric {
       for (const std::uint32_t slot : link.receives)
         if (slot != kNoSlot) ret_slots->push_back(slot);
     if (link.other != nullptr) link.other->other = nullptr;
-    for (auto* told : {&events_, &late_})
-      std::erase_if(*told, [&](const Event& event) { return event.link == &link; });
+    for (auto* events : {&events_, &late_})
+      std::erase_if(*events, [&](const Event& event) { return event.link == &link; });
     links_.erase(&link);
   }
   std::size_t links() const noexcept { return links_.size(); }

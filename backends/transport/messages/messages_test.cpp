@@ -236,6 +236,24 @@ TEST_P(Messages, ArriveByteForByte) {
   EXPECT_EQ(receiver.fabric().links(), 0u);
 }
 
+// Goal: a steady sender that never runs out of credits gets more at once all the same, and few of
+// the grants ask for an answer, which would wake the receiver.
+TEST_P(Messages, TakeFewGrantsWhereThereIsPlenty) {
+  Flow* flow = connect();
+  for (std::uint64_t i = 0; i < 1000; ++i) {
+    send(*flow, i, 1);
+    settle();
+  }
+  EXPECT_EQ(got[1].size(), 1000u);
+  const FakeFabric& fabric = receiver.fabric();
+  EXPECT_LE(fabric.quiet + fabric.told, 40u) << "64 credits at most, granted when half are used";
+  EXPECT_GE(fabric.told, 1u);
+  EXPECT_LE(fabric.told, fabric.quiet);
+  receiver.queue->close(*opened[0], false);
+  settle();
+  EXPECT_EQ(closed, 1u) << "the last one is asked for";
+}
+
 // Goal: what nobody gives back stalls the sender and nothing else; given back, all of it arrives.
 TEST_P(Messages, StallWhileEverythingIsOut) {
   keep = true;

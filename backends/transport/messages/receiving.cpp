@@ -16,8 +16,8 @@ namespace {
 using namespace landfall::authoring;
 
 constexpr std::uint32_t kFirstCredits = 2;  // of a new flow: one may be under way, one ready
-constexpr std::uint64_t kBytesForEverybody = 1u << 20;
-constexpr std::uint32_t kControls = 6;  // messages to one sender under way
+constexpr std::uint64_t kBytesForEverybody = 1u << 20;  // where there is plenty: stays in a cache
+constexpr std::uint32_t kControls = 6;                  // messages to one sender under way
 // Every so many one asks whether they have arrived: each answer wakes the thread.
 constexpr std::uint32_t kTold = kControls / 2;
 
@@ -181,8 +181,8 @@ int ReceivingQueue::say(Incoming& flow, Immediate what) {
 }
 
 void ReceivingQueue::grant(Incoming& flow) {
-  // Who has used up what it had gets twice as much. Where there is plenty everybody does, as long
-  // as that stays in the cache: the more at once, the fewer messages for it.
+  // Who has used up what it had gets twice as much, and everybody does where there is plenty: the
+  // more at once, the fewer messages for it.
   const bool plenty =
       available() > slots_ / 2 && std::uint64_t{flow.target} * slot_bytes_ < kBytesForEverybody;
   if (flow.credits == 0 || plenty) flow.target = std::min(flow.target * 2, window_);

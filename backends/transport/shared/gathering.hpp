@@ -14,10 +14,9 @@ namespace landfall::transport {
 /// Threads: the polling thread.
 class Gathering {
  public:
-  /// The last bytes of a stream come so late, where it stops in the middle.
   struct Limits {
     std::uint64_t least_bytes_per_second = 0;  // else it is not bulk
-    std::uint64_t most_us = 0;
+    std::uint64_t most_us = 0;  // a stream that stops in the middle has its last bytes so late
   };
   explicit Gathering(const Limits& limits) noexcept
       : limits_{limits}, bulk_{limits.least_bytes_per_second} {}

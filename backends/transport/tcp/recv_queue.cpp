@@ -224,11 +224,8 @@ landfall_errc RecvQueue::wait(int control_fd, std::uint64_t timeout_ns, std::int
     if (number != 0) return authoring::errc_of(number);
     control_fd_ = control_fd;
   }
-  const std::uint64_t ms = timeout_ns / 1'000'000 + (timeout_ns % 1'000'000 != 0 ? 1 : 0);
-  const int timeout =
-      timeout_ns == UINT64_MAX ? -1 : static_cast<int>(std::min<std::uint64_t>(ms, 1 << 30));
   bool control = false;
-  const landfall_errc code = look(timeout, &control);
+  const landfall_errc code = look(authoring::milliseconds_of(timeout_ns), &control);
   *ret_control = control ? 1 : 0;
   return code;
 }

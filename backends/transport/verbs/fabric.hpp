@@ -130,7 +130,7 @@ class VerbsFabric final : public messages::Fabric, private Concerned {
   ibv_srq* srq_ = nullptr;
   int epoll_ = -1, wake_ = -1;
   std::uint32_t ready_ = 0;    // seen, and not taken yet
-  bool looked_ = false;        // since arm(): what woke is in ready_
+  bool looked_ = false;        // wait() has: the next poll that finds nothing need not
   bool has_wait_fd_ = false;   // somebody may sleep on it
   bool watches_core_ = false;  // the core's epoll
   transport::Gathering gathering_{{.least_bytes_per_second = 32u << 20, .most_us = 4000}};
@@ -140,7 +140,7 @@ class VerbsFabric final : public messages::Fabric, private Concerned {
 
   std::unordered_map<std::uint32_t, VerbsLink*> links_;  // by the number of their queue pair
   std::array<ibv_wc, kBatch> completions_{};
-  std::uint32_t peeked_ = 0;  // of completions_: found by arm()
+  std::uint32_t peeked_ = 0;  // of completions_: found by notify()
   // Told when what completed before has been: the completion queue was empty since, or as many were
   // taken out of it as it has places.
   struct Ending {

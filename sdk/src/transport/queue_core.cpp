@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "landfall/abi/authoring.hpp"
 #include "transport/group_core.hpp"
 
 namespace landfall::detail {
@@ -157,10 +158,7 @@ Result<void> QueueCore::sleep(std::uint64_t timeout_ns) {
     return {};
   }
   epoll_event event{};
-  const std::uint64_t timeout_ms = timeout_ns / 1'000'000 + (timeout_ns % 1'000'000 != 0 ? 1 : 0);
-  const int ready = ::epoll_wait(
-      fd, &event, 1,
-      timeout_ns == kForever ? -1 : static_cast<int>(std::min<std::uint64_t>(timeout_ms, 1 << 30)));
+  const int ready = ::epoll_wait(fd, &event, 1, authoring::milliseconds_of(timeout_ns));
   if (ready < 0 && errno != EINTR) return os_error("epoll_wait");
   // Only the transport has work: the poll that follows need not look at the rest.
   if (ready == 1 && event.data.ptr == &transport_watch_) armed_ = false;

@@ -12,6 +12,15 @@
 
 namespace landfall::authoring {
 
+/// A timeout of landfall_transport_ops::wait as epoll_wait(2) takes it: rounded up, UINT64_MAX for
+/// ever.
+constexpr int milliseconds_of(std::uint64_t timeout_ns) noexcept {
+  constexpr std::uint64_t kNsPerMs = 1'000'000, kMostMs = 1u << 30;
+  if (timeout_ns == UINT64_MAX) return -1;
+  const std::uint64_t ms = timeout_ns / kNsPerMs + (timeout_ns % kNsPerMs != 0 ? 1 : 0);
+  return static_cast<int>(ms < kMostMs ? ms : kMostMs);
+}
+
 /// What an errno value means for the caller; the core's errc_from_errno is this.
 constexpr landfall_errc errc_of(int number) noexcept {
   switch (number) {
