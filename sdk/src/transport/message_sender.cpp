@@ -168,7 +168,8 @@ MessageSender::~MessageSender() {
     queue_.queue = nullptr;
     return;
   }
-  if (flow_ != nullptr && !ended_) queue_.ops().flow_close(queue_.queue, flow_, out_ != 0 ? 1 : 0);
+  const bool whole = out_ == 0 && !broken_;
+  if (flow_ != nullptr && !ended_) queue_.ops().flow_close(queue_.queue, flow_, whole ? 0 : 1);
   queue_ = SendQueue{};
   group_->senders.fetch_sub(1, std::memory_order_release);
 }

@@ -4,6 +4,7 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <optional>
@@ -40,6 +41,10 @@ class Peer {
     if (ret_number != nullptr) *ret_number = number_;
     return std::move(bytes_);
   }
+  /// Returns when `size` bytes have come.
+  void await(std::uint64_t size) const {
+    while (received_.load() < size) std::this_thread::yield();
+  }
 
  private:
   void read() {
@@ -51,10 +56,12 @@ class Peer {
         return;
       }
       bytes_.insert(bytes_.end(), piece.begin(), piece.begin() + n);
+      received_ += static_cast<std::uint64_t>(n);
     }
   }
   Fd socket_;
   std::vector<std::byte> bytes_;
+  std::atomic<std::uint64_t> received_{0};
   int number_ = 0;
   std::thread thread_;
 };

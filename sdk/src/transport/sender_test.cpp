@@ -30,6 +30,18 @@ class SenderTest : public SendingTest {
       ASSERT_TRUE(sent) << sent.error().describe();
     }
   }
+  static void await_broken_contract(Sender& sender) {
+    std::vector<Sent> out(8);
+    for (;;) {
+      const auto count = sender.wait(out, seconds{30});
+      if (!count) {
+        EXPECT_EQ(count.error().code(), Errc::contract_broken);
+        EXPECT_EQ(count.error().reason(), ReasonCode::contract_copied);
+        return;
+      }
+      ASSERT_NE(*count, 0u) << "nothing noticed that loopback copies";
+    }
+  }
   const Decision::Candidate& candidate(const Decision& decision, const std::string& method) {
     for (const auto& one : decision.candidates)
       if (one.transport == method) return one;
@@ -96,17 +108,26 @@ TEST_F(SenderTest, KeepsTheContract) {
   EXPECT_EQ(candidate(sender.decision(), "copy").reasons.at(0).code,
             ReasonCode::contract_needs_direct);
   ASSERT_TRUE(sender.send(0, kSize));
-  std::vector<Sent> out(8);
-  for (;;) {
-    const auto count = sender.wait(out, seconds{30});
-    if (!count) {
-      EXPECT_EQ(count.error().code(), Errc::contract_broken);
-      EXPECT_EQ(count.error().reason(), ReasonCode::contract_copied);
-      break;
-    }
-    ASSERT_NE(*count, 0u) << "nothing noticed that loopback copies";
-  }
+  await_broken_contract(sender);
   EXPECT_EQ(sender.send(0, 1).error().code(), Errc::contract_broken) << "for good";
+  { const Sender gone = std::move(sender); }
+  int number = 0;
+  peer.take(&number);
+  EXPECT_EQ(number, ECONNRESET);
+}
+
+// Goal: a contract that broke when all was through already ends the connection the same way: what
+// the peer sees does not hang on when the kernel's notices came.
+TEST_F(SenderTest, ResetsWhereTheContractBrokeAtTheEnd) {
+  constexpr std::uint64_t kLittle = 128u << 10;
+  const CopyContract direct{.kind = CopyContract::Kind::require_direct};
+  SendGroup group = open(allocate(kLittle), {.contract = direct});
+  auto [ours, theirs] = tcp_pair();
+  Peer peer{std::move(theirs)};
+  Sender sender = attach(group, ours);
+  ASSERT_TRUE(sender.send(0, kLittle));
+  peer.await(kLittle);
+  await_broken_contract(sender);
   { const Sender gone = std::move(sender); }
   int number = 0;
   peer.take(&number);

@@ -33,7 +33,7 @@ SocketSender::SocketSender(std::shared_ptr<SendGroupCore> group, const SendWay& 
 }
 
 SocketSender::~SocketSender() {
-  if (socket_ && through_ != next_ && owner_pid_ == ::getpid()) {
+  if (socket_ && (through_ != next_ || broken_) && owner_pid_ == ::getpid()) {
     const linger at_once{1, 0};
     ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   }
