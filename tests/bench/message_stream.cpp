@@ -38,8 +38,9 @@ double thread_cpu() {
 
 Result<void> receive(const Asked& asked) {
   LANDFALL_TRY(Context context, Context::create());
-  LANDFALL_TRY(Region region,
-               Region::allocate(context, {.source = "host", .size_bytes = 64u << 20}));
+  LANDFALL_TRY(
+      Region region,
+      Region::allocate(context, {.source = "host", .size_bytes = 64u << 20, .populated = true}));
   GroupOptions options;
   options.transports = {asked.transport};
   options.options = asked.options;

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <optional>
+#include <set>
 
 #include "messages/fake_fabric.hpp"
 
@@ -137,7 +138,7 @@ class Messages : public testing::TestWithParam<bool> {
     std::array<landfall_record, 16> records;
     for (int idle = 0; idle < 3;) {  // what one says may be for the other, and the other way round
       bool busy = false;
-      for (End* end : {&sender, &receiver}) {
+      for (End* end : {&sender, receiving}) {
         const std::uint32_t count = end->queue->poll(records);
         busy = busy || count != 0;
         for (const landfall_record& record : std::span{records}.first(count))
@@ -157,17 +158,18 @@ class Messages : public testing::TestWithParam<bool> {
         landfall_flow_spec spec{};
         spec.flow_tag = ++flows;
         opened.push_back(authoring::own<Flow>(record.flow));
-        ASSERT_EQ(receiver.queue->start(*opened.back(), spec), LANDFALL_ERRC_ok);
+        ASSERT_EQ(receiving->queue->start(*opened.back(), spec), LANDFALL_ERRC_ok);
         return;
       }
       case LANDFALL_DATA: {
-        const auto* bytes = &receiver.memory[record.offset];
+        const auto* bytes = &receiving->memory[record.offset];
+        slots_used.insert(record.token);
         got[record.flow_tag].insert(got[record.flow_tag].end(), bytes, bytes + record.length);
         const landfall_return back{record.flow, record.token, record.offset, record.length, 0, 0};
         if (keep)
           kept.push_back(back);
         else
-          receiver.queue->give_back({&back, 1});
+          receiving->queue->give_back({&back, 1});
         return;
       }
       case LANDFALL_END_OF_STREAM:
@@ -181,11 +183,11 @@ class Messages : public testing::TestWithParam<bool> {
         return;
     }
   }
-  Flow* connect() {
+  Flow* connect(std::uint16_t port = kPort) {
     landfall_flow_spec spec{};
     spec.flow_tag = 1;
     landfall_flow* flow = nullptr;
-    EXPECT_EQ(sender.queue->connect(&kPort, sizeof kPort, spec, &flow, nullptr), LANDFALL_ERRC_ok);
+    EXPECT_EQ(sender.queue->connect(&port, sizeof port, spec, &flow, nullptr), LANDFALL_ERRC_ok);
     settle();
     return authoring::own<Flow>(flow);
   }
@@ -201,6 +203,8 @@ class Messages : public testing::TestWithParam<bool> {
 
   FakeNetwork network;
   End receiver{network}, sender{network};
+  End* receiving = &receiver;
+  std::set<std::uint64_t> slots_used;
   std::vector<Flow*> opened;
   std::uint64_t flows = 0;
   std::map<std::uint64_t, std::vector<std::byte>> got;
@@ -252,6 +256,34 @@ TEST_P(Messages, TakeFewGrantsWhereThereIsPlenty) {
   receiver.queue->close(*opened[0], false);
   settle();
   EXPECT_EQ(closed, 1u) << "the last one is asked for";
+}
+
+// Goal: a sender that used up all that it had once, and whose grants come in time since, is granted
+// less again, so that what it sends lands in few slots.
+TEST_P(Messages, UseFewSlotsWhereGrantsComeInTime) {
+  constexpr std::uint32_t kLargeSlot = 256u << 10;
+  constexpr std::uint16_t kOtherPort = kPort + 1;
+  End large{network, 64ull * kLargeSlot};
+  large.domain.options.slot_bytes = kLargeSlot;
+  large.open(false, large.memory.size());
+  landfall_listener* listener = nullptr;
+  ASSERT_EQ(
+      large.queue->listen(&kOtherPort, sizeof kOtherPort, &listener, nullptr, nullptr, nullptr),
+      LANDFALL_ERRC_ok);
+  receiving = &large;
+  Flow* flow = connect(kOtherPort);
+  for (int i = 0; i < 100; ++i) send(*flow, 0, kLargeSlot);
+  settle();
+  EXPECT_GE(slots_used.size(), 16u) << "all that a quarter of the slots allows";
+  for (int i = 0; i < 400; ++i) {
+    if (i == 300) slots_used.clear();
+    send(*flow, 0, kLargeSlot);
+    settle();
+  }
+  EXPECT_LE(slots_used.size(), 9u) << "two MiB, and one more";
+  EXPECT_EQ(got[1].size(), 500ull * kLargeSlot);
+  EXPECT_EQ(network.not_ready, 0u);
+  receiving = &receiver;
 }
 
 // Goal: what nobody gives back stalls the sender and nothing else; given back, all of it arrives.

@@ -16,8 +16,9 @@ namespace {
 using namespace landfall::authoring;
 
 constexpr std::uint32_t kFirstCredits = 2;  // of a new flow: one may be under way, one ready
-constexpr std::uint64_t kBytesForEverybody = 1u << 20;  // where there is plenty: stays in a cache
+constexpr std::uint64_t kBytesForEverybody = 2u << 20;  // where there is plenty: stays in a cache
 constexpr std::uint32_t kControls = 6;                  // messages to one sender under way
+constexpr std::uint32_t kInTime = 16;  // grants in a row, after which half as many credits do too
 // Every so many one asks whether they have arrived: each answer wakes the thread.
 constexpr std::uint32_t kTold = kControls / 2;
 
@@ -25,6 +26,7 @@ struct Incoming final : Flow {
   std::uint32_t number = 0;   // in its messages
   std::uint32_t credits = 0;  // that the sender has
   std::uint32_t target = kFirstCredits;
+  std::uint32_t in_time = 0;   // grants in a row that came as soon as half was used up
   std::uint32_t controls = 0;  // under way, as far as is known
   std::uint32_t quiet = 0;     // ... the newest of them, of which nothing will be heard
   std::uint32_t out = 0;       // extents
@@ -75,6 +77,7 @@ class ReceivingQueue final : public Queue {
   /// Posts slots for so many credits; answers how many it is now.
   std::uint32_t post(Incoming& flow, std::uint32_t credits);
   int say(Incoming& flow, Immediate what);
+  void adapt(Incoming& flow);
   void grant(Incoming& flow);
   void recall();
   void on_data(Incoming& flow, const Event& event, bool message_end);
@@ -180,12 +183,25 @@ int ReceivingQueue::say(Incoming& flow, Immediate what) {
   return 0;
 }
 
+/// Who has used up what it had gets twice as much, and everybody does where there is plenty: the
+/// more at once, the fewer messages for it. Where grants come in time half as much does it, and
+/// what the messages land in, one slot after the other, stays in the cache.
+void ReceivingQueue::adapt(Incoming& flow) {
+  const std::uint64_t bytes = std::uint64_t{flow.target} * slot_bytes_;
+  const bool plenty = available() > slots_ / 2 && bytes < kBytesForEverybody;
+  if (flow.credits < flow.target / 2) flow.in_time = 0;
+  if (flow.credits == 0 || plenty) {
+    flow.target = std::min(flow.target * 2, window_);
+  } else if (++flow.in_time >= kInTime && bytes >= 2 * kBytesForEverybody &&
+             flow.target >= 2 * kFirstCredits) {
+    flow.target /= 2;
+    flow.in_time = 0;
+  }
+}
+
 void ReceivingQueue::grant(Incoming& flow) {
-  // Who has used up what it had gets twice as much, and everybody does where there is plenty: the
-  // more at once, the fewer messages for it.
-  const bool plenty =
-      available() > slots_ / 2 && std::uint64_t{flow.target} * slot_bytes_ < kBytesForEverybody;
-  if (flow.credits == 0 || plenty) flow.target = std::min(flow.target * 2, window_);
+  adapt(flow);
+  if (flow.target <= flow.credits) return;
   const auto fair = static_cast<std::uint32_t>(available() / (line_.size() + 1));
   const std::uint32_t more = post(flow, std::min(flow.target - flow.credits, std::max(fair, 1u)));
   if (more == 0) return;
