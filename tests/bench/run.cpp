@@ -71,7 +71,7 @@ Answer measure_there(const Side& side, const bench::CoreDistance& cores) {
   constexpr int kTries = 100;
   for (int i = 0; i < kTries; ++i) {
     if (cores.is_usual()) {
-      const Answer answer = measure(side);
+      Answer answer = measure(side);
       if (!answer.why_not.empty() || cores.is_usual()) return answer;
     }
     std::this_thread::sleep_for(std::chrono::milliseconds{100});
