@@ -261,7 +261,7 @@ TEST_P(Messages, TakeFewGrantsWhereThereIsPlenty) {
 // Goal: a sender that used up all that it had once, and whose grants come in time since, is granted
 // less again, so that what it sends lands in few slots.
 TEST_P(Messages, UseFewSlotsWhereGrantsComeInTime) {
-  constexpr std::uint32_t kLargeSlot = 256u << 10;
+  constexpr std::uint32_t kLargeSlot = 512u << 10;
   constexpr std::uint16_t kOtherPort = kPort + 1;
   End large{network, 64ull * kLargeSlot};
   large.domain.options.slot_bytes = kLargeSlot;
@@ -280,7 +280,7 @@ TEST_P(Messages, UseFewSlotsWhereGrantsComeInTime) {
     send(*flow, 0, kLargeSlot);
     settle();
   }
-  EXPECT_LE(slots_used.size(), 9u) << "two MiB, and one more";
+  EXPECT_LE(slots_used.size(), 9u) << "four MiB, and one more";
   EXPECT_EQ(got[1].size(), 500ull * kLargeSlot);
   EXPECT_EQ(network.not_ready, 0u);
   receiving = &receiver;

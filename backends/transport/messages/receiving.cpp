@@ -16,9 +16,11 @@ namespace {
 using namespace landfall::authoring;
 
 constexpr std::uint32_t kFirstCredits = 2;  // of a new flow: one may be under way, one ready
-constexpr std::uint64_t kBytesForEverybody = 2u << 20;  // where there is plenty: stays in a cache
-constexpr std::uint32_t kControls = 6;                  // messages to one sender under way
-constexpr std::uint32_t kInTime = 16;  // grants in a row, after which half as many credits do too
+// What everybody gets where there is plenty: a processor that copies keeps it in its cache, and for
+// a NIC fewer grants are worth more.
+constexpr std::uint64_t kPlentyCopied = 2u << 20, kPlentyDirect = 4u << 20;
+constexpr std::uint32_t kControls = 6;  // messages to one sender under way
+constexpr std::uint32_t kInTime = 16;   // grants in a row, after which half as many credits do too
 // Every so many one asks whether they have arrived: each answer wakes the thread.
 constexpr std::uint32_t kTold = kControls / 2;
 
@@ -84,6 +86,7 @@ class ReceivingQueue final : public Queue {
   void on_unpaid(Incoming& flow, std::uint32_t slot);
 
   std::uint32_t slot_bytes_ = 0, slots_ = 0, window_ = 0;
+  std::uint64_t plenty_bytes_ = kPlentyCopied;
   std::vector<std::uint32_t> free_;  // slots that are not posted: the newest is the next
   std::uint32_t spare_ = 0;          // posted, and nobody has a credit for them
   // Of flows. One that has ended comes again as late as it can: a fabric without connections may
@@ -106,6 +109,7 @@ landfall_errc ReceivingQueue::open(landfall_why* why) {
                   LANDFALL_ORIGIN_LANDFALL, 0, "%llu slots of %u bytes fit into the slice",
                   static_cast<unsigned long long>(fit), slot_bytes_);
   slots_ = slots;
+  if (domain_.device->placement().how == LANDFALL_DIRECT) plenty_bytes_ = kPlentyDirect;
   window_ = std::min(domain_.options.window, std::max(slots / 4, kFirstCredits));
   // Each flow has a credit at least, and half of the slots are for those that are busy.
   flows_max_ = std::min({spec_.flows_max, slots / 2, kFlowNumbers});
@@ -188,11 +192,11 @@ int ReceivingQueue::say(Incoming& flow, Immediate what) {
 /// what the messages land in, one slot after the other, stays in the cache.
 void ReceivingQueue::adapt(Incoming& flow) {
   const std::uint64_t bytes = std::uint64_t{flow.target} * slot_bytes_;
-  const bool plenty = available() > slots_ / 2 && bytes < kBytesForEverybody;
+  const bool plenty = available() > slots_ / 2 && bytes < plenty_bytes_;
   if (flow.credits < flow.target / 2) flow.in_time = 0;
   if (flow.credits == 0 || plenty) {
     flow.target = std::min(flow.target * 2, window_);
-  } else if (++flow.in_time >= kInTime && bytes >= 2 * kBytesForEverybody &&
+  } else if (++flow.in_time >= kInTime && bytes >= 2 * plenty_bytes_ &&
              flow.target >= 2 * kFirstCredits) {
     flow.target /= 2;
     flow.in_time = 0;
