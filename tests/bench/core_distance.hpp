@@ -14,8 +14,10 @@
 
 namespace bench {
 
-/// Of a cache line, there and back, in ns. Takes about a millisecond.
+/// Of a cache line, there and back, in ns; 0 where there is one processor only. Takes about a
+/// millisecond.
 inline double round_trip_ns() {
+  if (std::thread::hardware_concurrency() < 2) return 0;
   constexpr std::uint32_t kRounds = 5000;
   struct alignas(128) Line {
     std::atomic<std::uint32_t> round{0};
@@ -47,6 +49,7 @@ inline double round_trip_ns() {
 /// Whether they are as far apart as they were most of the time at the start.
 class CoreDistance {
  public:
+  explicit CoreDistance(double usual_ns) : usual_{usual_ns} {}
   CoreDistance() {
     std::array<double, 21> seen;
     for (double& one : seen) {
@@ -56,9 +59,10 @@ class CoreDistance {
     std::nth_element(seen.begin(), seen.begin() + seen.size() / 2, seen.end());
     usual_ = seen[seen.size() / 2];
   }
+  double usual_ns() const { return usual_; }
   bool is_usual() const {
     const double now = round_trip_ns();
-    return now > 0.67 * usual_ && now < 1.5 * usual_;
+    return now >= 0.67 * usual_ && now <= 1.5 * usual_;
   }
 
  private:

@@ -193,10 +193,11 @@ int ReceivingQueue::say(Incoming& flow, Immediate what) {
 void ReceivingQueue::adapt(Incoming& flow) {
   const std::uint64_t bytes = std::uint64_t{flow.target} * slot_bytes_;
   const bool plenty = available() > slots_ / 2 && bytes < plenty_bytes_;
-  if (flow.credits < flow.target / 2) flow.in_time = 0;
+  const bool late = flow.credits < flow.target / 2;
+  flow.in_time = late ? 0 : flow.in_time + 1;
   if (flow.credits == 0 || plenty) {
     flow.target = std::min(flow.target * 2, window_);
-  } else if (++flow.in_time >= kInTime && bytes >= 2 * plenty_bytes_ &&
+  } else if (flow.in_time >= kInTime && bytes >= 2 * plenty_bytes_ &&
              flow.target >= 2 * kFirstCredits) {
     flow.target /= 2;
     flow.in_time = 0;

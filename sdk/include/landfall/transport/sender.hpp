@@ -33,7 +33,8 @@ struct Sent {
 /// Owner: the caller. Destroyed while ranges are out, or after it failed (a broken contract too),
 /// it resets the connection, so that the peer cannot take a part for the whole; otherwise it closes
 /// it. What the kernel has taken keeps memory and binding until the last packet has gone, whatever
-/// is destroyed. Threads: one at a time. In a forked child every call is wrong_process.
+/// is destroyed.
+/// Threads: one at a time. In a forked child every call is wrong_process.
 class LANDFALL_API Sender {
  public:
   Sender(Sender&&) noexcept;
