@@ -117,8 +117,9 @@ int OfiFabric::post_send(fid_ep& endpoint, fi_addr_t to, Operation& operation, c
   message.addr = to;
   message.context = &operation.room;
   message.data = what.immediate;
-  const int number = ofi::attempt(
-      host_, "fi_sendmsg", [&] { return fi_sendmsg(&endpoint, &message, flags | FI_COMPLETION); });
+  const int number = ofi::attempt(host_, "fi_sendmsg", [&] {
+    return fi_sendmsg(&endpoint, &message, flags | FI_REMOTE_CQ_DATA | FI_COMPLETION);
+  });
   if (number != 0) put(operation);
   return number;
 }

@@ -13,8 +13,6 @@
 
 namespace landfall::ofi {
 
-constexpr std::uint32_t kNoImmediate = UINT32_MAX;  // no landfall says that
-
 /// What a completion is known by. libfabric has the room while it works on it.
 struct Operation {
   fi_context2 room{};
@@ -55,7 +53,7 @@ class OfiFabric : public messages::Fabric {
   void put(Operation& operation) noexcept;
   /// fi_recv into a slot, or into nothing. 0, or what the provider answered; then it is put back.
   int post_receive(fid_ep& endpoint, Operation& operation, std::uint32_t slot) noexcept;
-  /// fi_sendmsg, likewise. `flags` say whether its immediate goes with it.
+  /// fi_sendmsg, likewise.
   int post_send(fid_ep& endpoint, fi_addr_t to, Operation& operation,
                 const messages::Outgoing& what, std::uint64_t flags) noexcept;
 
@@ -69,7 +67,8 @@ class OfiFabric : public messages::Fabric {
   bool read_completions(std::uint32_t most);
   virtual void on_completion(Operation& operation, const fi_cq_data_entry& entry) = 0;
   virtual void on_failure(Operation& operation, const fi_cq_err_entry& entry) = 0;
-  /// What the message says; kNoImmediate: nothing.
+  /// What the message says; no landfall says kNoImmediate.
+  static constexpr std::uint32_t kNoImmediate = UINT32_MAX;
   static std::uint32_t immediate_of(const fi_cq_data_entry& entry) noexcept;
 
   void begin_poll(std::span<Event> out) noexcept;

@@ -120,11 +120,7 @@ int MsgFabric::try_send(OfiLink& base, const Outgoing& what) noexcept {
   // bytes that come after close(2) with a reset). A receiver does not wait for a sender that may
   // never look again.
   if (what.length == 0 && spec_.slots == 0 && device_.confirms()) flags |= FI_DELIVERY_COMPLETE;
-  // What was said last is not said again (sdk/docs/wire.md).
-  if (what.immediate != link.said_last) flags |= FI_REMOTE_CQ_DATA;
-  const int number = post_send(*link.endpoint, FI_ADDR_UNSPEC, take(&link), what, flags);
-  if (number == 0) link.said_last = what.immediate;
-  return number;
+  return post_send(*link.endpoint, FI_ADDR_UNSPEC, take(&link), what, flags);
 }
 
 // ---- poll
@@ -169,8 +165,7 @@ void MsgFabric::on_completion(Operation& operation, const fi_cq_data_entry& entr
   } else {
     event.kind = Event::Kind::message;
     event.length = static_cast<std::uint32_t>(entry.len);
-    if (entry.flags & FI_REMOTE_CQ_DATA) link.heard_last = immediate_of(entry);
-    event.immediate = link.heard_last;
+    event.immediate = immediate_of(entry);
   }
   put(operation);
   if (event.kind == Event::Kind::message) return on_message(link, event);

@@ -41,10 +41,9 @@ struct Connection final : OfiLink {
   bool refused = false;  // ending: by the other side, before it was one
   int cause = 0;         // why it ended, where that is known before it does
   Owned<fid_ep> endpoint;
-  Info info;                       // requested: until it is accepted or refused
-  Listening* listening = nullptr;  // ... by which it came
-  std::vector<std::byte> to;       // connecting: a sockaddr
-  std::uint32_t said_last = kNoImmediate, heard_last = kNoImmediate;  // what is not said again
+  Info info;                           // requested: until it is accepted or refused
+  Listening* listening = nullptr;      // ... by which it came
+  std::vector<std::byte> to;           // connecting: a sockaddr
   std::uint32_t spare = 0;             // receives that were to be called off, and could not
   std::vector<std::uint32_t> unused;   // slots whose receives were called off
   std::vector<messages::Event> early;  // that came before the word that it is established

@@ -181,8 +181,7 @@ int RdmFabric::try_send(OfiLink& base, const Outgoing& what) noexcept {
   const bool has_order = messages::has_order(what.immediate);
   if (has_order) ordered.immediate = messages::with_order(what.immediate, peer.order);
   Operation& operation = take(&peer);
-  if (const int number = post_send(*endpoint_, peer.address, operation, ordered, FI_REMOTE_CQ_DATA))
-    return number;
+  if (const int number = post_send(*endpoint_, peer.address, operation, ordered, 0)) return number;
   operation.ends = has_order && what.length == 0;
   if (has_order) ++peer.order;
   peer.sends.push_back(&operation);
