@@ -7,6 +7,7 @@
 
 #include <cerrno>
 
+#include "base/process.hpp"
 #include "landfall/abi/authoring.hpp"
 #include "landfall/base/units.hpp"
 
@@ -61,12 +62,12 @@ RegionCore::RegionCore(std::shared_ptr<ContextCore> context, const landfall_back
       backend_{backend},
       handle_{handle},
       memory_{memory, memory_id},
-      owner_pid_{::getpid()} {}
+      owner_pid_{this_process()} {}
 
 RegionCore::~RegionCore() {
   // What a device or driver holds belongs to the parent of a fork; the child's copy of the mappings
   // goes with the child.
-  if (owner_pid_ != ::getpid()) return;
+  if (owner_pid_ != this_process()) return;
   ops(backend_)->release(handle_);
 }
 

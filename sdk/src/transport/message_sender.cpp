@@ -3,7 +3,6 @@
 
 #include <net/if.h>
 #include <poll.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -11,6 +10,7 @@
 #include <utility>
 
 #include "base/deadline.hpp"
+#include "base/process.hpp"
 #include "landfall/base/limits.hpp"
 #include "transport/group_core.hpp"
 #include "transport/send_group_core.hpp"
@@ -156,7 +156,7 @@ MessageSender::MessageSender(std::shared_ptr<SendGroupCore> group, SendQueue que
     : group_{std::move(group)},
       queue_{std::move(queue)},
       decision_{std::move(decision)},
-      owner_pid_{::getpid()},
+      owner_pid_{this_process()},
       ranges_max_{group_->options().ranges_max},
       ranges_{std::make_unique_for_overwrite<Range[]>(ranges_max_)} {
   through_.reserve(ranges_max_);
@@ -175,7 +175,7 @@ MessageSender::~MessageSender() {
 }
 
 Result<void> MessageSender::check() const noexcept {
-  if (::getpid() == owner_pid_) return {};
+  if (this_process() == owner_pid_) return {};
   return Error{Errc::wrong_process, "Sender", ReasonCode::forked_child};
 }
 

@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -15,6 +14,7 @@
 #include <string>
 
 #include "base/deadline.hpp"
+#include "base/process.hpp"
 #include "landfall/base/limits.hpp"
 #include "transport/send_group_core.hpp"
 
@@ -26,14 +26,14 @@ SocketSender::SocketSender(std::shared_ptr<SendGroupCore> group, const SendWay& 
       events_{std::move(events)},
       way_{way},
       decision_{std::move(decision)},
-      owner_pid_{::getpid()},
+      owner_pid_{this_process()},
       pieces_(group_->options().ranges_max),
       calls_(way.method == SendMethod::copy ? 1 : kSendCallsMax) {
   group_->senders.fetch_add(1, std::memory_order_relaxed);
 }
 
 SocketSender::~SocketSender() {
-  if (socket_ && (through_ != next_ || broken_) && owner_pid_ == ::getpid()) {
+  if (socket_ && (through_ != next_ || broken_) && owner_pid_ == this_process()) {
     const linger at_once{1, 0};
     ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   }
@@ -42,7 +42,7 @@ SocketSender::~SocketSender() {
 }
 
 Result<void> SocketSender::check() const noexcept {
-  if (owner_pid_ != ::getpid())
+  if (owner_pid_ != this_process())
     return Error{Errc::wrong_process, "Sender", ReasonCode::forked_child};
   return check_whole();
 }
