@@ -79,6 +79,15 @@ TEST_F(DmaHeapSource, ItsDmabufIsAdoptedByTheSourceDmabuf) {
                 .reason(),
             ReasonCode::shorter_than_declared);
   test::expect_no_leaks({.source = "dmabuf", .host_view = false, .adopt = whole->fd.get()}, 3);
+  for (const int refusal : {EINVAL, EPERM, ENODEV, EOPNOTSUPP, 524}) {  // of drivers: ENOTSUPP
+    plan_.fail_always("mmap", refusal);
+    adopted = Region::allocate(context_, {.source = "dmabuf", .adopt = whole->fd.get()});
+    ASSERT_TRUE(adopted) << adopted.error().describe();
+    EXPECT_FALSE(adopted->memory().has_host_view()) << refusal;
+  }
+  plan_.fail_always("mmap", ENOMEM);
+  EXPECT_EQ(refused(context_, {.source = "dmabuf", .adopt = whole->fd.get()}).reason(),
+            ReasonCode::out_of_memory);
 }
 
 TEST_F(DmaHeapSource, EveryOutsideCallMayFail) {

@@ -10,6 +10,10 @@
 namespace landfall::pages {
 namespace {
 
+// What NVIDIA's driver answers (580.159; include/linux/errno.h). Not for user space, so it has no
+// name there.
+constexpr int kEnotsupp = 524;
+
 void describe_dmabuf(const Mapping& view, std::uint64_t size_bytes, landfall_memory* ret_memory) {
   const std::uint32_t struct_size = ret_memory->struct_size;
   *ret_memory = landfall_memory{};
@@ -44,6 +48,7 @@ landfall_errc map_dmabuf(const Call& call, int fd, std::uint64_t size_bytes, Map
     case ENODEV:
     case ENOTTY:
     case EOPNOTSUPP:
+    case kEnotsupp:
       return LANDFALL_ERRC_ok;
     default:
       return authoring::refuse_os(
