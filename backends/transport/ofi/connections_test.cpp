@@ -5,6 +5,7 @@
 #include <atomic>
 #include <mutex>
 #include <thread>
+#include <tuple>
 
 #include "ofi/ofi_rig_test.hpp"
 
@@ -257,6 +258,30 @@ TEST_P(OfiCase, ProbeSaysWhatIsMissing) {
   EXPECT_EQ(domain.probe(&needs), LANDFALL_ERRC_ok) << domain.why.text;
   EXPECT_EQ(needs.best_placement, std::uint32_t{LANDFALL_COPIED}) << "the kernel copies";
   EXPECT_EQ(needs.copy_reason, std::uint32_t{LANDFALL_REASON_copied_by_kernel});
+}
+
+// Goal: who has memory of a device hears that it is the memory that the provider does not take, and
+// not that there is no provider.
+TEST_P(OfiCase, AProviderThatTakesNoDeviceMemoryIsNamed) {
+  LANDFALL_NEED_LIBFABRIC();
+  for (const auto& [flags, address, reason] :
+       {std::tuple{LANDFALL_MEM_DMABUF, 0ull, LANDFALL_REASON_dmabuf_not_registrable},
+        {LANDFALL_MEM_DEVICE, 1ull << 40, LANDFALL_REASON_memory_not_registrable}}) {
+    Domain domain{ops(), with_provider({})};
+    landfall_memory device = domain.memory();
+    device.host = nullptr;
+    device.flags = flags;
+    device.device_address = address;
+    device.device_kind = address != 0 ? 2 : 0;  // DLPack: CUDA
+    landfall_domain_spec spec = domain.spec();
+    spec.region = &device;
+    landfall_needs needs{};
+    needs.struct_size = sizeof needs;
+    EXPECT_EQ(ops().probe(&spec, &needs, &domain.why), LANDFALL_ERRC_not_supported);
+    EXPECT_EQ(domain.why.code, std::uint32_t{reason}) << domain.why.text;
+    EXPECT_NE(std::string_view{domain.why.text}.find("tcp"), std::string_view::npos)
+        << domain.why.text;
+  }
 }
 
 // Goal: a library that cannot be opened is a reason, not a crash.

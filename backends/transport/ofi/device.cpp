@@ -183,8 +183,9 @@ struct Candidates {
 
 /// Of one kind of endpoint. 0, or why there are none.
 int add_candidates(const landfall_domain_spec& spec, const messages::Options& options,
-                   fi_ep_type type, const char* interface, Candidates* ret_candidates) {
-  const Info hints = hints_for({.type = type}, only_on_device(spec.region));
+                   fi_ep_type type, bool device_memory, const char* interface,
+                   Candidates* ret_candidates) {
+  const Info hints = hints_for({.type = type}, device_memory);
   if (hints == nullptr ||
       (!options.device.empty() && !set_text(&hints->domain_attr->name, options.device.c_str())) ||
       (!options.provider.empty() &&
@@ -201,6 +202,17 @@ int add_candidates(const landfall_domain_spec& spec, const messages::Options& op
   return ordered.empty() ? FI_ENODATA : 0;
 }
 
+/// Connections tell when the other side is gone; endpoints without them are for providers that have
+/// no others.
+int add_best_candidates(const landfall_domain_spec& spec, const messages::Options& options,
+                        bool device_memory, const char* interface, Candidates* ret_candidates) {
+  const auto add = [&](fi_ep_type type) {
+    return add_candidates(spec, options, type, device_memory, interface, ret_candidates);
+  };
+  const int number = add(FI_EP_MSG);
+  return number == 0 ? 0 : add(FI_EP_RDM);
+}
+
 landfall_errc find_candidates(const landfall_domain_spec& spec, const messages::Options& options,
                               Candidates* ret_candidates, landfall_why* why) {
   if (Library::open(spec.host, why) == nullptr) return LANDFALL_ERRC_not_supported;
@@ -208,15 +220,21 @@ landfall_errc find_candidates(const landfall_domain_spec& spec, const messages::
   if (options.device.empty() && spec.interface_index != 0 &&
       ::if_indextoname(spec.interface_index, interface) == nullptr)
     interface[0] = 0;
-  int number = add_candidates(spec, options, FI_EP_MSG, interface, ret_candidates);
-  // Connections tell when the other side is gone; endpoints without them are for providers that
-  // have no others.
-  if (number != 0) number = add_candidates(spec, options, FI_EP_RDM, interface, ret_candidates);
+  const bool device_memory = only_on_device(spec.region);
+  const int number = add_best_candidates(spec, options, device_memory, interface, ret_candidates);
   auto& ordered = ret_candidates->ordered;
   std::stable_sort(ordered.begin(), ordered.end(),
                    [](const fi_info* a, const fi_info* b) { return order_of(*a) < order_of(*b); });
   if (!ordered.empty()) return LANDFALL_ERRC_ok;
   if (number == ENOMEM) return refuse(why, LANDFALL_ERRC_no_memory, LANDFALL_REASON_out_of_memory);
+  Candidates others;
+  if (device_memory && add_best_candidates(spec, options, false, interface, &others) == 0)
+    return refuse(why, LANDFALL_ERRC_not_supported,
+                  spec.region->device_address == 0 ? LANDFALL_REASON_dmabuf_not_registrable
+                                                   : LANDFALL_REASON_memory_not_registrable,
+                  LANDFALL_ORIGIN_LIBFABRIC, number,
+                  "libfabric's provider %s takes no memory of devices (FI_HMEM)",
+                  others.ordered.front()->fabric_attr->prov_name);
   return refuse(why, LANDFALL_ERRC_not_supported, LANDFALL_REASON_no_rdma_device,
                 LANDFALL_ORIGIN_LIBFABRIC, number,
                 "libfabric has no provider with reliable messages%s%s%s%s%s%s",
