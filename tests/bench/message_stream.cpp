@@ -81,8 +81,8 @@ Result<void> receive(const Asked& asked) {
 }
 
 Result<void> send(const Asked& asked) {
-  // All of the same bytes, as the tools of the fabric do it.
-  constexpr std::uint64_t kUnderWay = 16;
+  // All of the same bytes, and so many under way, as fi_msg_bw does it (-W).
+  constexpr std::uint64_t kUnderWay = 64;
   LANDFALL_TRY(Context context, Context::create());
   LANDFALL_TRY(Region region,
                Region::allocate(context, {.source = "host", .size_bytes = asked.message_bytes}));
