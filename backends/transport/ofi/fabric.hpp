@@ -72,6 +72,8 @@ class OfiFabric : public messages::Fabric {
   static std::uint32_t immediate_of(const fi_cq_data_entry& entry) noexcept;
 
   void begin_poll(std::span<Event> out) noexcept;
+  /// Before fi_trywait. False: what completes would wake nobody.
+  bool begin_arm() noexcept;
   /// To this poll's caller, or to the next one's.
   void tell(const Event& event);
   void lose(int number) noexcept;
@@ -90,6 +92,8 @@ class OfiFabric : public messages::Fabric {
   std::vector<Operation*> free_;
   std::vector<OfiLink*> waiting_;  // with sends that wait
   std::uint64_t receives_ = 0;     // so many were posted
+  std::uint32_t polls_ = 0;        // since somebody was about to sleep
+  bool wakes_ = true;              // completions do
   std::deque<Event> pending_;
   std::span<Event> out_{};  // of the poll under way
   std::uint32_t count_ = 0;
@@ -97,6 +101,8 @@ class OfiFabric : public messages::Fabric {
 
  private:
   void read_failure();
+  int set_epoll(fid& object, int operation, std::uint32_t events) noexcept;
+  bool set_wakes(bool on) noexcept;
 };
 
 }  // namespace landfall::ofi

@@ -150,6 +150,7 @@ std::uint32_t MsgFabric::poll(std::span<Event> out) noexcept {
 bool MsgFabric::arm() noexcept {
   if (!pending_.empty() || !ending_.empty() || !waiting_.empty()) return false;
   if (lost_ != 0 && (!told_lost_ || events_lost_)) return told_lost_;
+  if (!begin_arm()) return false;
   fid* both[] = {&events_->fid, &completions_->fid};
   return ofi::attempt(host_, "fi_trywait", [&] {
            return static_cast<ssize_t>(fi_trywait(&device_.fabric(), both, lost_ != 0 ? 1 : 2));

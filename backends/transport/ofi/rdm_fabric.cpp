@@ -249,7 +249,7 @@ std::uint32_t RdmFabric::poll(std::span<Event> out) noexcept {
 bool RdmFabric::arm() noexcept {
   if (!pending_.empty() || !ending_.empty() || !waiting_.empty()) return false;
   if (lost_ != 0) return told_lost_;
-  if (unwatched_) return false;
+  if (unwatched_ || !begin_arm()) return false;
   fid* completions[] = {&completions_->fid};
   return ofi::attempt(host_, "fi_trywait", [&] {
            return static_cast<ssize_t>(fi_trywait(&device_.fabric(), completions, 1));

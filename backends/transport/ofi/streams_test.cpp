@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What streams carry, and how they end.
+#include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -272,6 +273,22 @@ TEST_P(Ofi, BuffersHeldBackStallAndResume) {
   EXPECT_TRUE(pair.receiver.flows[1].finished);
   EXPECT_EQ(pair.receiver.flows[1].bytes, kBytes);
   EXPECT_TRUE(pair.receiver.flows[1].intact);
+}
+
+// Goal: who has polled for long without sleeping is woken all the same once it does.
+TEST_P(OfiCase, WhoNeverSleptIsWoken) {
+  Pair pair;
+  ASSERT_TRUE(pair.open());
+  ASSERT_TRUE(pair.connect());
+  for (int i = 0; i < 1000; ++i) pair.receiver.poll();
+  while (!pair.receiver.arm()) pair.receiver.poll();
+  pollfd wait{pair.receiver.wait_fd(), POLLIN, 0};
+  ASSERT_EQ(::poll(&wait, 1, 0), 0);
+  pair.sender.set_rooms(1000);
+  ASSERT_TRUE(pair.sender.send(1, 1000));
+  for (int i = 0; i < 500 && ::poll(&wait, 1, 10) == 0; ++i) pair.sender.poll();
+  EXPECT_EQ(wait.revents, POLLIN);
+  EXPECT_TRUE(pair.until([&] { return pair.receiver.flows[1].bytes == 1000; }));
 }
 
 // Goal: what was received stays as it is after the flow has gone, until it is given back.
