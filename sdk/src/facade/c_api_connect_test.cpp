@@ -194,7 +194,8 @@ TEST_F(CConnecting, AcceptsAReceiverBesideTheChosenTransport) {
   EXPECT_EQ(std::memcmp(stream.bytes.data(), bytes_, kSize), 0);
 }
 
-// Goal: while one thread waits for a receiver that connects, another connects to a receiver.
+// Goal: while one thread waits for a receiver that connects, another connects to a receiver, and
+// cannot close the group.
 TEST_F(CConnecting, AcceptsBesideOthersThatConnect) {
   open_receivers("ofi", nullptr);
   std::uint16_t port = 0;
@@ -216,6 +217,10 @@ TEST_F(CConnecting, AcceptsBesideOthersThatConnect) {
       << error_.text;
   EXPECT_EQ(landfall_sender_close(sender_, -1, &error_), LANDFALL_ERRC_ok) << error_.text;
   EXPECT_EQ(reading.get().failed, 0u);
+  landfall_sender_free(std::exchange(sender_, nullptr));
+  EXPECT_EQ(landfall_send_group_close(&senders_, &source_, &error_), LANDFALL_ERRC_busy)
+      << "somebody accepts";
+  EXPECT_EQ(error_.reason, LANDFALL_REASON_senders_open);
 
   reading = std::async(std::launch::async, read_stream, receiver, port);
   EXPECT_EQ(accepting.get(), LANDFALL_ERRC_ok);

@@ -48,6 +48,21 @@ class SendGroupCore : public std::enable_shared_from_this<SendGroupCore> {
 
   /// Senders that are open.
   std::atomic<std::uint32_t> senders{0};
+  /// Calls that may open one, under way.
+  std::atomic<std::uint32_t> calls{0};
+
+  class Call {
+   public:
+    explicit Call(SendGroupCore& core) noexcept : core_{core} {
+      core_.calls.fetch_add(1, std::memory_order_relaxed);
+    }
+    ~Call() { core_.calls.fetch_sub(1, std::memory_order_release); }
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+
+   private:
+    SendGroupCore& core_;
+  };
 
  private:
   struct Binding {

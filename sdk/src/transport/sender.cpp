@@ -124,6 +124,7 @@ const Memory& SendGroup::memory() const noexcept {
 
 Result<Sender> SendGroup::attach(Fd& fd, Decision* decision) {
   return guarded("SendGroup::attach", [&]() -> Result<Sender> {
+    const SendGroupCore::Call call{*core_};
     Decision own;
     LANDFALL_TRY(auto core, core_->attach(fd, decision != nullptr ? *decision : own));
     return Sender{std::move(core)};
@@ -133,6 +134,7 @@ Result<Sender> SendGroup::attach(Fd& fd, Decision* decision) {
 Result<Sender> SendGroup::connect(const Address& to, std::chrono::nanoseconds timeout,
                                   Decision* decision) {
   return guarded("SendGroup::connect", [&]() -> Result<Sender> {
+    const SendGroupCore::Call call{*core_};
     Decision own;
     LANDFALL_TRY(auto core, core_->connect(to, timeout, decision != nullptr ? *decision : own));
     return Sender{std::move(core)};
@@ -141,6 +143,7 @@ Result<Sender> SendGroup::connect(const Address& to, std::chrono::nanoseconds ti
 
 Result<Address> SendGroup::listen(const Address& at, Decision* decision) {
   return guarded("SendGroup::listen", [&]() -> Result<Address> {
+    const SendGroupCore::Call call{*core_};
     Decision own;
     return core_->listen(at, decision != nullptr ? *decision : own);
   });
@@ -148,15 +151,21 @@ Result<Address> SendGroup::listen(const Address& at, Decision* decision) {
 
 Result<Sender> SendGroup::accept(std::chrono::nanoseconds timeout) {
   return guarded("SendGroup::accept", [&]() -> Result<Sender> {
+    const SendGroupCore::Call call{*core_};
     LANDFALL_TRY(auto core, core_->accept(timeout));
     return Sender{std::move(core)};
   });
 }
 
 Result<Region> SendGroup::close() {
+  constexpr const char* kOp = "SendGroup::close";
+  // In this order: a call that is over has counted its Sender.
+  if (core_->calls.load(std::memory_order_acquire) != 0)
+    return Error{Errc::busy, kOp, ReasonCode::senders_open}.with(
+        "another thread is about to open a Sender");
   if (const std::uint32_t open = core_->senders.load(std::memory_order_acquire); open != 0)
-    return Error{Errc::busy, "SendGroup::close", ReasonCode::senders_open}.with(
-        std::to_string(open) + " Senders are open");
+    return Error{Errc::busy, kOp, ReasonCode::senders_open}.with(std::to_string(open) +
+                                                                 " Senders are open");
   core_->close_domains();
   std::shared_ptr<RegionCore> region = core_->take_region();
   core_.reset();

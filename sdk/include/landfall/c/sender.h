@@ -27,7 +27,7 @@ LANDFALL_API landfall_errc landfall_send_group_open(
     landfall_region_t** region, landfall_send_group_t** ret_group,
     landfall_error_t* reterr_error) LANDFALL_NOEXCEPT;
 /* On success the handle is gone, *group is NULL, and the region comes back in *ret_region (NULL: it
- * is freed). Errors: busy - senders are open. */
+ * is freed). Errors: busy - senders are open, or another thread is about to open one. */
 LANDFALL_API landfall_errc
 landfall_send_group_close(landfall_send_group_t** group, landfall_region_t** ret_region,
                           landfall_error_t* reterr_error) LANDFALL_NOEXCEPT;

@@ -156,7 +156,8 @@ class LANDFALL_API SendGroup {
   Result<Address> listen(const Address& at, Decision* decision = nullptr);
   Result<Sender> accept(std::chrono::nanoseconds timeout);
 
-  /// The Region back. Errors: busy - LF1354, Senders are open.
+  /// The Region back. Errors: busy - LF1354, Senders are open, or another thread is in a call
+  /// above.
   Result<Region> close();
 
  private:
