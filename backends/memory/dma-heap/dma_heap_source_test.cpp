@@ -86,8 +86,9 @@ TEST_F(DmaHeapSource, ItsDmabufIsAdoptedByTheSourceDmabuf) {
     EXPECT_FALSE(adopted->memory().has_host_view()) << refusal;
   }
   plan_.fail_always("mmap", ENOMEM);
-  EXPECT_EQ(refused(context_, {.source = "dmabuf", .adopt = whole->fd.get()}).reason(),
-            ReasonCode::out_of_memory);
+  EXPECT_EQ(
+      Region::allocate(context_, {.source = "dmabuf", .adopt = whole->fd.get()}).error().reason(),
+      ReasonCode::out_of_memory);
 }
 
 TEST_F(DmaHeapSource, EveryOutsideCallMayFail) {

@@ -50,7 +50,11 @@ perftest() {
     port=$((port + 1))
     ib_send_bw -d rxe0 -R -p $port -n $count -s "$message" $events >"$work/near" 2>&1 &
     receiver=$!
-    rdma_listening $port rdma $receiver
+    if ! (rdma_listening $port rdma $receiver); then
+      kill $receiver || true
+      wait $receiver || true
+      continue
+    fi
     peer timeout "$patience" ib_send_bw -d rxe1 -R -p $port -n $count -s "$message" $events \
       "$here" >"$work/far" 2>&1 &
     sender=$!

@@ -53,7 +53,8 @@ rdma_counter() {  # rdma_counter DEVICE NAME
 
 # rdma_listening PORT PROGRAM PROCESS: the process listens at that port, by rdma or ss (sockets).
 rdma_listening() {
-  while true; do
+  local tries
+  for ((tries = 0; tries < 300; tries++)); do
     case $2 in
       rdma) ! rdma resource show cm_id | grep -qE "state LISTEN .*:$1 " || return 0 ;;
       ss) ! ss -lntH "sport = :$1" | grep -q . || return 0 ;;
@@ -61,6 +62,7 @@ rdma_listening() {
     kill -0 "$3" 2>/dev/null || die "what was to listen at $1 has ended"
     pause 0.1
   done
+  die "nobody listens at $1"
 }
 
 # Of the program rdma_many, $many: what it prints, and one that receives.
