@@ -2,11 +2,12 @@
 // One stream of messages by a transport that makes its own connections, for comparisons with the
 // tools of the fabric.
 //   message_stream recv TRANSPORT HOST PORT MESSAGE_BYTES [busy] [OPTION...]
-//   message_stream send TRANSPORT HOST PORT MESSAGE_BYTES MESSAGES [busy] [OPTION...]
+//   message_stream send TRANSPORT HOST PORT MESSAGE_BYTES MESSAGES [busy] [window=N] [OPTION...]
 // recv prints "ready", then figures: bytes=N seconds=S cpu=S, of the receiving thread from the
-// first byte to the last. busy: never sleeps.
+// first byte to the last. busy: never sleeps. window: messages under way at once, else 16.
 #include <time.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -26,6 +27,7 @@ struct Asked {
   std::string transport, host;
   std::uint16_t port = 0;
   std::uint64_t message_bytes = 0, messages = 0;
+  std::uint32_t window = 16;
   bool busy = false;
   std::vector<std::string> options;
 };
@@ -81,8 +83,7 @@ Result<void> receive(const Asked& asked) {
 }
 
 Result<void> send(const Asked& asked) {
-  // All of the same bytes, and so many under way, as fi_msg_bw does it (-W).
-  constexpr std::uint64_t kUnderWay = 64;
+  // All of the same bytes, as the tools of the fabric do it.
   LANDFALL_TRY(Context context, Context::create());
   LANDFALL_TRY(Region region,
                Region::allocate(context, {.source = "host", .size_bytes = asked.message_bytes}));
@@ -90,9 +91,9 @@ Result<void> send(const Asked& asked) {
                SendGroup::open(context, {.transports = {asked.transport}, .options = asked.options},
                                region));
   LANDFALL_TRY(Sender sender, group.connect({asked.host, asked.port}, std::chrono::seconds{20}));
-  std::array<Sent, kUnderWay> through;
+  std::vector<Sent> through(asked.window);
   for (std::uint64_t i = 0; i < asked.messages; ++i) {
-    while (sender.ranges_out() == kUnderWay)
+    while (sender.ranges_out() == asked.window)
       LANDFALL_CHECK(sender.wait(through, std::chrono::nanoseconds{asked.busy ? 0 : -1}));
     LANDFALL_CHECK(sender.send(0, asked.message_bytes));
   }
@@ -116,10 +117,13 @@ int main(int argc, char** argv) {
   asked.message_bytes = std::strtoull(argv[5], nullptr, 10);
   if (sends) asked.messages = std::strtoull(argv[6], nullptr, 10);
   for (int i = least; i < argc; ++i) {
-    if (std::string_view{argv[i]} == "busy")
+    const std::string argument = argv[i];
+    if (argument == "busy")
       asked.busy = true;
+    else if (argument.starts_with("window="))
+      asked.window = static_cast<std::uint32_t>(std::max(std::stoul(argument.substr(7)), 1ul));
     else
-      asked.options.emplace_back(argv[i]);
+      asked.options.push_back(argument);
   }
   const Result<void> done = sends ? send(asked) : receive(asked);
   if (done) return 0;
