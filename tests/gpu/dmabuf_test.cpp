@@ -3,18 +3,14 @@
 // cannot write there refuses by name, and which no processor touches where it has no host view.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
-#include <numeric>
 #include <optional>
 #include <vector>
 
 #include "cuda.hpp"
 #include "landfall/landfall.hpp"
 #include "landfall_test/census.hpp"
-#include "landfall_test/loopback.hpp"
 
 namespace landfall {
 namespace {
@@ -58,12 +54,6 @@ TEST_F(GpuDmabuf, IsARegion) {
     auto exported = region->export_dmabuf(0, kSize);
     ASSERT_TRUE(exported) << exported.error().describe();
     EXPECT_EQ(exported->offset_bytes, 0u);
-    if (memory.has_host_view()) {  // it is the same memory
-      const auto view = *memory.host_bytes();
-      EXPECT_EQ(view[kSize - 1], std::byte{0xee});
-      view[5] = std::byte{0x17};
-      EXPECT_EQ(bytes_on_gpu(6)[5], 0x17);
-    }
   }
   EXPECT_EQ(fds.leaked(), 0);
 }
@@ -101,50 +91,6 @@ TEST_F(GpuDmabuf, IsRefusedByAProviderThatCopies) {
   ASSERT_NE(ofi, decision.candidates.end());
   ASSERT_FALSE(ofi->reasons.empty());
   EXPECT_EQ(ofi->reasons[0].code, ReasonCode::dmabuf_not_registrable) << decision.describe();
-}
-
-// Where the driver lets a processor write there, TCP does: one copy, over the bus.
-TEST_F(GpuDmabuf, WithAHostViewTakesAStreamByTcp) {
-  auto region = Region::allocate(context_, {.source = "dmabuf", .adopt = gpu_->fd.get()});
-  ASSERT_TRUE(region) << region.error().describe();
-  if (!region->memory().has_host_view()) GTEST_SKIP() << "the driver maps no dma-bufs";
-  auto group = Group::open(context_, {.transports = {"tcp"}}, *region);
-  ASSERT_TRUE(group) << group.error().describe();
-  auto at = group->listen({"127.0.0.1", 0});
-  ASSERT_TRUE(at);
-  std::vector<std::uint8_t> sent(1000003);
-  std::iota(sent.begin(), sent.end(), std::uint8_t{1});
-  Fd peer = test::try_connect_to(*at);
-  ASSERT_TRUE(peer);
-  std::array<Completion, 64> batch;
-  std::size_t written = 0, taken = 0;
-  std::vector<std::uint8_t> landed(sent.size());
-  for (bool over = false; !over;) {
-    if (written < sent.size()) {
-      const ssize_t count =
-          ::send(peer.get(), sent.data() + written, sent.size() - written, MSG_DONTWAIT);
-      if (count > 0) written += static_cast<std::size_t>(count);
-      if (written == sent.size()) peer.reset();
-    }
-    const auto count = (*group)[0].wait(batch, std::chrono::milliseconds{100});
-    ASSERT_TRUE(count) << count.error().describe();
-    for (Completion& one : std::span{batch}.first(*count)) {
-      ASSERT_NE(one.kind, Completion::Kind::failed) << one.error.describe();
-      if (one.kind == Completion::Kind::data) {
-        ASSERT_LE(taken + one.buffer.length(), landed.size());
-        ASSERT_EQ(cuda_.to_host(landed.data() + taken, gpu_->address + one.buffer.offset(),
-                                one.buffer.length()),
-                  0);
-        taken += one.buffer.length();
-      } else if (one.kind == Completion::Kind::end_of_stream) {
-        one.flow->close();
-      } else if (one.kind == Completion::Kind::closed) {
-        over = true;
-      }
-    }
-  }
-  EXPECT_EQ(taken, sent.size());
-  EXPECT_EQ(landed, sent);
 }
 
 }  // namespace
