@@ -66,7 +66,9 @@ Answer measure(const Side& side) {
   return {*said, ""};
 }
 
-/// One run with the processors in their usual places, at its begin and at its end.
+constexpr auto kMoved = "the processors do not stay in their places (core_distance.hpp)";
+
+/// One run with the processors where they were when the row began, at its begin and at its end.
 Answer measure_there(const Side& side, const bench::CoreDistance& cores) {
   constexpr int kTries = 100;
   for (int i = 0; i < kTries; ++i) {
@@ -76,7 +78,7 @@ Answer measure_there(const Side& side, const bench::CoreDistance& cores) {
     }
     std::this_thread::sleep_for(std::chrono::milliseconds{100});
   }
-  return {"", "the processors never stay in their places (core_distance.hpp)"};
+  return {"", kMoved};
 }
 
 struct Spread {
@@ -127,14 +129,14 @@ class Report {
     std::printf("%-22s not run: %s\n", row.name.c_str(), why.c_str());
     entry() << "{\"name\": \"" << row.name << "\", \"not_run\": \"" << why << "\"}";
   }
-  void pairs(const Row& row, const std::vector<Sample>& other,
+  void pairs(const Row& row, double distance_ns, const std::vector<Sample>& other,
              const std::vector<Sample>& landfall) {
     std::vector<double> throughput, cpu;
     for (std::size_t i = 0; i < other.size(); ++i) {
       throughput.push_back(landfall[i].gb_per_s / other[i].gb_per_s);
       cpu.push_back(landfall[i].cpu_per_gb / other[i].cpu_per_gb);
     }
-    std::printf("%s\n", row.name.c_str());
+    std::printf("%s (a cache line takes %.0f ns there and back)\n", row.name.c_str(), distance_ns);
     side(row.other.label, other);
     side(row.landfall.label, landfall);
     ratio("throughput", spread(throughput), ">=", row.throughput_goal);
@@ -142,8 +144,8 @@ class Report {
     std::fflush(stdout);
     std::ostream& out = entry();
     out << "{\"name\": \"" << row.name << "\", \"other\": \"" << row.other.label
-        << "\", \"landfall\": \"" << row.landfall.label
-        << "\", \"goals\": {\"throughput_ratio_min\": " << row.throughput_goal
+        << "\", \"landfall\": \"" << row.landfall.label << "\", \"cache_line_ns\": " << distance_ns
+        << ", \"goals\": {\"throughput_ratio_min\": " << row.throughput_goal
         << ", \"cpu_ratio_max\": " << row.cpu_goal << "}, \"pairs\": [";
     for (std::size_t i = 0; i < other.size(); ++i) {
       out << (i ? ", " : "") << "[" << other[i].gb_per_s << ", " << other[i].cpu_per_gb << ", "
@@ -241,21 +243,21 @@ struct Bench {
             goal,
             0};
   }
-  /// Each tool with its own sender: ours refers to its pages, and in the rows without a goal
-  /// copies.
+  /// Each tool with its own sender; ours copies as they do.
   Row against(const std::string& tool, const std::string& mode, double cpu_goal,
               const std::string& way = "") const {
     Command command{scripts + "/" + tool, std::to_string(bytes)};
     if (!way.empty()) command.push_back(way);
     return {way.empty() ? tool : tool + " " + way,
             {tool, command},
-            {"landfall " + mode + ", splice", receiver(mode), splicer()},
+            {"landfall " + mode, receiver(mode), sender()},
             1.2,
             cpu_goal};
   }
-  Row with_send(Row row, const std::string& mode) const {
-    row.name += "; send()";
-    row.landfall = {"landfall " + mode + ", send", receiver(mode), sender()};
+  /// With a sender that refers to its pages instead.
+  Row with_splice(Row row, const std::string& mode) const {
+    row.name += "; splice";
+    row.landfall = {"landfall " + mode + ", splice", receiver(mode), splicer()};
     row.throughput_goal = row.cpu_goal = 0;
     return row;
   }
@@ -271,27 +273,42 @@ struct Bench {
             flows(10'000, 0, 0.95),
             flows(10'000, 100, 0.95),
             against("iperf3", "prompt", 0),
-            with_send(against("iperf3", "prompt", 0), "prompt"),
+            with_splice(against("iperf3", "prompt", 0), "prompt"),
             against("ucx", "post", 0.6),
-            with_send(against("ucx", "post", 0), "post"),
+            with_splice(against("ucx", "post", 0), "post"),
             against("libfabric", "post", 0.5, "fi_msg_bw"),
-            with_send(against("libfabric", "post", 0, "fi_msg_bw"), "post"),
+            with_splice(against("libfabric", "post", 0, "fi_msg_bw"), "post"),
             against("libfabric", "post", 0.5, "fi_rdm_tagged_bw")};
   }
 
-  void run_row(const Row& row, Report& report, const bench::CoreDistance& cores) const {
-    std::vector<Sample> samples[2];
+  /// Where the processors are seldom where they were as it began, it begins anew.
+  void run_row(const Row& row, Report& report) const {
+    constexpr int kTries = 5;
+    std::string why_not;
+    for (int i = 0; i < kTries; ++i) {
+      const bench::CoreDistance cores;
+      std::vector<Sample> samples[2];
+      why_not = take_samples(row, cores, samples);
+      if (why_not.empty()) return report.pairs(row, cores.usual_ns(), samples[0], samples[1]);
+      if (why_not != kMoved) break;
+    }
+    report.absent(row, why_not);
+  }
+
+  /// Why not; or nothing.
+  std::string take_samples(const Row& row, const bench::CoreDistance& cores,
+                           std::vector<Sample> (&samples)[2]) const {
     for (std::uint64_t pair = 0; pair < pairs; ++pair) {
       for (int turn = 0; turn < 2; ++turn) {
         const int i = pair % 2 == 0 ? turn : 1 - turn;  // nobody always comes first
         const Answer answer = measure_there(i == 0 ? row.other : row.landfall, cores);
-        if (!answer.why_not.empty()) return report.absent(row, answer.why_not);
+        if (!answer.why_not.empty()) return answer.why_not;
         const double gb = field(answer.json, "bytes") / 1e9;
         samples[i].push_back(
             {gb / field(answer.json, "seconds"), field(answer.json, "cpu_seconds") / gb});
       }
     }
-    report.pairs(row, samples[0], samples[1]);
+    return "";
   }
 
   void idle_memory(Report& report) const {
@@ -331,10 +348,9 @@ int main(int count, char** values) {
   const bench::Arguments arguments{count, values};
   const Bench all{arguments};
   Report report{all.out};
-  const bench::CoreDistance cores;
   if (all.wanted("completion")) all.completion_cost(report);
   for (const Row& row : all.rows()) {
-    if (all.wanted(row.name)) all.run_row(row, report, cores);
+    if (all.wanted(row.name)) all.run_row(row, report);
   }
   if (all.wanted("idle flow")) all.idle_memory(report);
 }

@@ -75,7 +75,8 @@ struct alignas(16) Flow {
   bool choked = false;  // too much excess: the kernel shall gather its bytes for a while
   bool ended = false;   // END_OF_STREAM or FAILED was told
   bool closing = false;
-  bool gathering = false;  // a bulk stream: the kernel wakes us for many bytes at once
+  bool rcvbuf_fixed = false;  // same_host.hpp
+  bool gathering = false;     // a bulk stream: the kernel wakes us for many bytes at once
 
   // The engines'.
   bool in_flight = false;   // io_uring: a receive is in the ring
@@ -84,6 +85,7 @@ struct alignas(16) Flow {
   bool last_bytes = false;  // recv: FIN, RST or urgent data was seen, read until the end
   bool served = true;       // io_uring: got bytes since it last waited for a slot
   bool fresh = false;       // io_uring: got bytes since the last look
+  std::uint32_t reach = 1;  // recv: slots that the next call may fill
   static constexpr std::uint32_t kNotRecent = ~0u;
   std::uint32_t recent_at = kNotRecent;  // io_uring: its place among those that got bytes of late
   enum class Listed : std::uint8_t { no, runnable, first, starved, done };

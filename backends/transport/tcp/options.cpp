@@ -31,7 +31,8 @@ bool read_one(std::string_view key, std::string_view value, Options* options) {
   if (key == "ring") return transport::read_bytes(value, 1, kRingSlotsMax, &options->ring_slots);
   if (key == "turn")
     return transport::read_bytes(value, 0, kTurnMax, &options->turn_bytes.emplace());
-  if (key == "rcvbuf") return transport::read_bytes(value, 1, kRcvbufMax, &options->rcvbuf_bytes);
+  if (key == "rcvbuf")
+    return transport::read_bytes(value, 0, kRcvbufMax, &options->rcvbuf_bytes.emplace());
   return false;
 }
 

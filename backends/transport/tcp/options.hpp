@@ -14,9 +14,9 @@ struct Options {
   Engine engine = Engine::automatic;
   bool bundles = true;
   bool gather = true;
-  std::uint32_t ring_slots = 0;             // 0: the queue's ring_slots, or our choice
-  std::uint32_t rcvbuf_bytes = 0;           // 0: the kernel tunes it
-  std::optional<std::uint32_t> turn_bytes;  // 0: no limit; none: our choice
+  std::uint32_t ring_slots = 0;               // 0: the queue's ring_slots, or our choice
+  std::optional<std::uint32_t> rcvbuf_bytes;  // 0: the kernel tunes it; none: same_host.hpp
+  std::optional<std::uint32_t> turn_bytes;    // 0: no limit; none: our choice
 };
 
 /// Errors: invalid_argument, option_not_understood - an unknown key, or a value it cannot have.

@@ -10,6 +10,7 @@
 
 #include "landfall/abi/transport_authoring.hpp"
 #include "landfall/base/limits.hpp"
+#include "tcp/same_host.hpp"
 
 namespace landfall::tcp {
 
@@ -211,8 +212,8 @@ landfall_errc Queue::attach(int fd, const landfall_flow_spec& spec, Flow** ret_f
   if (setup_.spec.flows_max != 0 && flow_count_ >= setup_.spec.flows_max) {
     return authoring::refuse(why, LANDFALL_ERRC_limit_reached, LANDFALL_REASON_flows_limit);
   }
-  if (setup_.options.rcvbuf_bytes != 0) {
-    const auto bytes = static_cast<int>(setup_.options.rcvbuf_bytes);
+  if (setup_.options.rcvbuf_bytes.value_or(0) != 0) {
+    const auto bytes = static_cast<int>(*setup_.options.rcvbuf_bytes);
     if (const int number = fault("setsockopt"); number != 0)
       return authoring::refuse_os(why, "setsockopt(SO_RCVBUF)", LANDFALL_REASON_none, number);
     if (::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes) != 0)
@@ -225,9 +226,12 @@ landfall_errc Queue::attach(int fd, const landfall_flow_spec& spec, Flow** ret_f
   flow->file_flags = ::fcntl(fd, F_GETFL);
   flow->socket.reset(fd);
   flow->window_begin_ns = setup_.host->now_ns(setup_.host->ctx);
+  flow->rcvbuf_fixed = !setup_.options.rcvbuf_bytes && protocol == IPPROTO_TCP &&
+                       flow_count_ < kSameHostFlows && is_on_this_host(fd) && fix_rcvbuf(fd);
   // Only with TCP proper does a lower SO_RCVLOWAT tell of bytes that are there already.
   if (protocol != IPPROTO_TCP) flow->window_goal = UINT64_MAX;
   if (const landfall_errc code = start(*flow, why); code != LANDFALL_ERRC_ok) {
+    if (flow->rcvbuf_fixed) unfix_rcvbuf(fd);
     flow->socket.release();
     return code;
   }
@@ -251,6 +255,7 @@ landfall_errc Queue::detach(Flow& flow, std::int32_t* ret_fd, landfall_why* why)
   ::fcntl(flow.socket.get(), F_SETFL, flow.file_flags);
   gather_no_more(flow);
   if (!set_lowat(flow)) return LANDFALL_ERRC_io;
+  if (flow.rcvbuf_fixed) unfix_rcvbuf(flow.socket.get());
   *ret_fd = flow.socket.release();
   destroy(flow);
   return LANDFALL_ERRC_ok;

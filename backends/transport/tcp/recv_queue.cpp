@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The engine for machines that refuse io_uring: edge-triggered epoll(7), and recv(2) straight into
-// the slot that came back last.
+// The engine for machines that refuse io_uring: edge-triggered epoll(7), and recvmsg(2) straight
+// into the slots that came back last.
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
@@ -14,8 +14,12 @@ namespace landfall::tcp {
 namespace {
 
 // One poll() receives about this much, so that what it hands out is still in the cache when the
-// application looks at it, and comes back to be used again.
-constexpr std::uint64_t kBytesPerPoll = 512u << 10;
+// application looks at it, and comes back to be used again; and never more than half of the slice,
+// so that what came back in between is seen.
+constexpr std::uint64_t kBytesPerPoll = 1u << 20;
+// A bulk stream fills so many slots with one call. While it copies, the kernel takes in what comes
+// on our processor instead of the sender's, and acknowledges less often.
+constexpr std::uint32_t kSlotsPerCall = 16;
 // One post() receives at most this much before the next flow has its turn.
 constexpr std::uint64_t kPostBytesPerTurn = 1u << 20;
 // Receives that bring nothing or little still cost a system call each.
@@ -58,7 +62,7 @@ class RecvQueue final : public Queue {
   landfall_errc engine_arm(std::uint32_t* armed) override;
 
   landfall_errc look(int timeout_ms, bool* ret_control);
-  std::uint64_t receive_from(Flow& flow);
+  std::uint64_t receive_from(Flow& flow, std::uint64_t bytes_most);
   void feed_starved() noexcept;
   void arm_tick() noexcept;
 
@@ -134,9 +138,11 @@ landfall_errc RecvQueue::receive() {
   if (runnable_.empty()) {
     if (const landfall_errc code = look(0, &control); code != LANDFALL_ERRC_ok) return code;
   }
+  const std::uint64_t bytes_most =
+      std::min(kBytesPerPoll, std::uint64_t{pool_.slots()} * pool_.slot_bytes() / 2);
   std::uint64_t bytes = 0;
   std::uint32_t left_in_round = runnable_.size();
-  for (std::uint32_t calls = 0; calls < kCallsPerPoll && bytes < kBytesPerPoll; ++calls) {
+  for (std::uint32_t calls = 0; calls < kCallsPerPoll && bytes < bytes_most; ++calls) {
     if (left_in_round-- == 0) {
       // Everyone had a turn: others may have become readable meanwhile.
       if (calls >= 32 || runnable_.empty()) {
@@ -154,53 +160,70 @@ landfall_errc RecvQueue::receive() {
       continue;
     }
     runnable_.remove(flow);
-    bytes += receive_from(flow);
+    bytes += receive_from(flow, bytes_most - bytes);
     run(flow);
   }
   arm_tick();
   return LANDFALL_ERRC_ok;
 }
 
-/// One receive; answers its bytes.
-std::uint64_t RecvQueue::receive_from(Flow& flow) {
+/// One receive into so many slots that it brings about `bytes_most` at most; answers its bytes.
+std::uint64_t RecvQueue::receive_from(Flow& flow, std::uint64_t bytes_most) {
   Request* request = flow.demand ? &flow.requests.front() : nullptr;
-  std::uint32_t slot = SlotPool::kNone;
-  std::byte* into = nullptr;
-  std::uint64_t size = pool_.slot_bytes();
-  if (request != nullptr && request->target != nullptr) {
-    into = request->target + request->done;
+  const bool post = request != nullptr && request->target != nullptr;
+  std::array<iovec, kSlotsPerCall> into;
+  std::array<std::uint32_t, kSlotsPerCall> slots;
+  std::uint32_t slot_count = 0;
+  std::uint64_t size = 0;
+  if (post) {
     size = std::min(request->length - request->done, kPostBytesPerTurn);
+    into[0] = {request->target + request->done, size};
   } else {
-    slot = pool_.take();
-    into = setup_.region + pool_.offset_of(slot);
-    if (request != nullptr) size = std::min(size, request->length - request->done);
-  }
-  const int injected = fault("recv");
-  const ssize_t got = injected != 0 ? -1 : ::recv(flow.socket.get(), into, size, MSG_DONTWAIT);
-  const int number = injected != 0 ? injected : errno;
-  if (got <= 0 && slot != SlotPool::kNone) pool_.put(slot);
-  if (got < 0) {
-    if (number == EINTR || (number == EAGAIN && injected != 0)) return 0;
-    flow.readable = false;
-    if (number == EAGAIN) {
-      if (request != nullptr) set_lowat(flow);
-      return 0;
+    const std::uint32_t reach = request != nullptr ? 1 : flow.reach;
+    for (; slot_count < reach && size < bytes_most && pool_.free_slots() != 0; ++slot_count) {
+      slots[slot_count] = pool_.take();
+      into[slot_count] = {setup_.region + pool_.offset_of(slots[slot_count]), pool_.slot_bytes()};
+      size += pool_.slot_bytes();
     }
-    failed(flow, number);
-    return 0;
+    if (request != nullptr)
+      size = into[0].iov_len = std::min(size, request->length - request->done);
   }
-  if (got == 0) {
+  msghdr message{};
+  message.msg_iov = into.data();
+  message.msg_iovlen = std::max(slot_count, 1u);
+  const int injected = fault("recvmsg");
+  const ssize_t got = injected != 0 ? -1 : ::recvmsg(flow.socket.get(), &message, MSG_DONTWAIT);
+  const int number = injected != 0 ? injected : errno;
+  auto left = static_cast<std::uint64_t>(std::max<ssize_t>(got, 0));
+  const auto filled =
+      static_cast<std::uint32_t>((left + pool_.slot_bytes() - 1) / pool_.slot_bytes());
+  while (slot_count > filled) pool_.put(slots[--slot_count]);  // the first to be taken again
+  if (got <= 0) {
+    if (got < 0 && (number == EINTR || (number == EAGAIN && injected != 0))) return 0;
     flow.readable = false;
-    ended(flow);
+    if (got == 0) {
+      ended(flow);
+    } else if (number != EAGAIN) {
+      failed(flow, number);
+    } else if (request != nullptr) {
+      set_lowat(flow);
+    }
     return 0;
   }
-  const auto length = static_cast<std::uint64_t>(got);
+  const std::uint64_t length = left;
   // A short read has emptied the socket; what comes next is a new edge (epoll(7), question 9).
   if (length < size && !flow.last_bytes) flow.readable = false;
-  if (slot != SlotPool::kNone) {
-    received(flow, slot, static_cast<std::uint32_t>(length));
-  } else {
+  if (post) {
     posted(flow, length);
+  } else {
+    if (length == size) flow.reach = std::min(flow.reach * 2, kSlotsPerCall);
+    if (length < size / 4) flow.reach = std::max(flow.reach / 2, 1u);
+    for (std::uint32_t i = 0; i < slot_count; ++i) {
+      const auto piece =
+          static_cast<std::uint32_t>(std::min<std::uint64_t>(left, pool_.slot_bytes()));
+      received(flow, slots[i], piece);
+      left -= piece;
+    }
   }
   // Where the new mark is reached already the kernel gives a new edge (tcp_set_rcvlowat).
   if (flow.demand && !flow.readable) set_lowat(flow);

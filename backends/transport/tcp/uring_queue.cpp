@@ -20,14 +20,17 @@ constexpr std::uint32_t kEntries = 256;
 constexpr std::uint32_t kCompletions = 4096;
 // The ring holds about as many bytes of extents as stay in a core's cache: the fewer bytes an
 // extent has, the longer the ring, so that many small flows do not run dry at every turn.
-constexpr std::uint32_t kRingBytes = 512u << 10;
-constexpr std::uint32_t kRingSlots = 8;
+constexpr std::uint32_t kRingBytes = 1u << 20;
+constexpr std::uint32_t kRingSlots = 16;
 constexpr std::uint32_t kRingSlotsMax = 256;
-// Among so many flows one that streams takes no more than this before the others have their turn.
-// More at once is cheaper where they are few; where they are many, windows that the kernel tunes
-// after what is read at once grow beyond the cache (tcp_rcv_space_adjust, net/ipv4/tcp_input.c).
-constexpr std::uint32_t kTurnFlows = 256;
-constexpr std::uint32_t kTurnBytes = 64u << 10;
+// What one receive asks for. Without it the kernel asks for what was there when the last one ended;
+// with it a receive goes on while bytes come, and the kernel takes them in on our processor instead
+// of the sender's and acknowledges less often. Loopback, 1 MiB of receive buffer: 9.3 GB/s without,
+// 9.9 with 512 KiB, 10.3 with 1 MiB. Where flows are many, windows that the kernel tunes after what
+// is read at once grow beyond the cache (tcp_rcv_space_adjust, net/ipv4/tcp_input.c).
+constexpr std::uint32_t kTurnBytes = 1u << 20;
+constexpr std::uint32_t kManyFlows = 256;
+constexpr std::uint32_t kTurnBytesOfMany = 64u << 10;
 __kernel_timespec kTickTime{.tv_sec = 0, .tv_nsec = kTickNs};
 
 }  // namespace
@@ -103,7 +106,7 @@ void UringQueue::provide() noexcept {
 
 /// After how many bytes a stream that is asked for now stands back; 0: no limit.
 std::uint32_t UringQueue::turn_bytes() const noexcept {
-  const std::uint32_t ours = flow_count() >= kTurnFlows ? kTurnBytes : 0;
+  const std::uint32_t ours = flow_count() >= kManyFlows ? kTurnBytesOfMany : kTurnBytes;
   return setup_.options.turn_bytes.value_or(ours);
 }
 

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// Goal: the receive buffer of a stream from this host is short, of all others it is the kernel's;
+// who has set one, or gets the socket back, finds what was there.
+#include "tcp/same_host.hpp"
+
+#include <arpa/inet.h>
+#include <linux/socket.h>
+#include <netinet/in.h>
+
+#include "tcp/each_engine.hpp"
+
+namespace landfall::tcp::test {
+namespace {
+
+std::uint32_t option_of(const Fd& socket, int option) {
+  std::uint32_t value = 0;
+  socklen_t length = sizeof value;
+  return ::getsockopt(socket.get(), SOL_SOCKET, option, &value, &length) == 0 ? value : ~0u;
+}
+bool is_fixed(const Fd& socket) {
+  return (option_of(socket, SO_BUF_LOCK) & SOCK_RCVBUF_LOCK) != 0;
+}
+bool is_short(const Fd& socket) {
+  const std::uint32_t bytes = option_of(socket, SO_RCVBUF);
+  return bytes >= kSameHostRcvbuf / 8 * 7 && bytes <= kSameHostRcvbuf / 8 * 9;
+}
+
+/// The near end of a connection whose far end has another address: its duplicate, and the peer.
+std::pair<Fd, Fd> pair_from_elsewhere() {
+  const Fd listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof at;
+  auto* address = reinterpret_cast<sockaddr*>(&at);
+  EXPECT_EQ(::bind(listener.get(), address, length), 0);
+  EXPECT_EQ(::listen(listener.get(), 1), 0);
+  EXPECT_EQ(::getsockname(listener.get(), address, &length), 0);
+  Fd peer{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  sockaddr_in from{};
+  from.sin_family = AF_INET;
+  from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+  EXPECT_EQ(::bind(peer.get(), reinterpret_cast<sockaddr*>(&from), sizeof from), 0);
+  EXPECT_EQ(::connect(peer.get(), address, length), 0);
+  return {Fd{::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)}, std::move(peer)};
+}
+
+class SameHost : public Tcp {
+ protected:
+  void SetUp() override {
+    auto [ours, peer] = tcp_pair();
+    if (option_of(ours, SO_BUF_LOCK) == ~0u)
+      GTEST_SKIP() << "this kernel has no SO_BUF_LOCK (Linux 5.16)";
+  }
+
+  /// Attaches one end of `sockets`; *ret_seen: its duplicate.
+  static Stream& add_seen(MiniCore& core, std::pair<Fd, Fd> sockets, Fd* ret_seen) {
+    *ret_seen = Fd{::dup(sockets.first.get())};
+    core.streams.push_back(std::make_unique<Stream>());
+    Stream& stream = *core.streams.back();
+    stream.seed = core.streams.size();
+    stream.peer = std::move(sockets.second);
+    EXPECT_EQ(core.attach(stream, sockets.first.release(), false), LANDFALL_ERRC_ok);
+    return stream;
+  }
+  static void deliver(MiniCore& core, Stream& stream, std::uint64_t bytes) {
+    stream.to_send += bytes;
+    ASSERT_TRUE(core.run_until([&] { return stream.got == stream.to_send; }));
+  }
+};
+
+TEST_P(SameHost, AStreamFromHereHasAShortBufferUntilItIsGivenBack) {
+  for (const int family : {AF_INET, AF_INET6}) {
+    OPEN_OR_SKIP(core);
+    Fd seen;
+    Stream& stream = add_seen(core, tcp_pair(family), &seen);
+    EXPECT_TRUE(is_fixed(seen));
+    EXPECT_TRUE(is_short(seen)) << option_of(seen, SO_RCVBUF);
+    EXPECT_EQ(option_of(seen, SO_RCVLOWAT), 1u);
+    deliver(core, stream, 40u << 20);
+    EXPECT_TRUE(is_short(seen)) << option_of(seen, SO_RCVBUF);
+    std::int32_t fd = -1;
+    ASSERT_TRUE(core.run_until([&] {
+      return core.ops().detach(core.queue(), stream.flow, &fd, &core.why) == LANDFALL_ERRC_ok;
+    }));
+    stream.closed = 1;
+    EXPECT_FALSE(is_fixed(seen));
+    // Another Receiver that takes it over has it short again.
+    Stream& again = add_seen(core, {Fd{fd}, std::move(stream.peer)}, &seen);
+    EXPECT_TRUE(is_fixed(seen));
+    EXPECT_TRUE(is_short(seen)) << option_of(seen, SO_RCVBUF);
+    deliver(core, again, 4u << 20);
+  }
+}
+
+TEST_P(SameHost, OthersAreLeftToTheKernel) {
+  OPEN_OR_SKIP(core);
+  Fd seen;
+  Stream& stream = add_seen(core, pair_from_elsewhere(), &seen);
+  EXPECT_FALSE(is_fixed(seen));
+  deliver(core, stream, 1u << 20);
+}
+
+TEST_P(SameHost, WhatTheApplicationHasSetStays) {
+  OPEN_OR_SKIP(core);
+  auto sockets = tcp_pair();
+  const int bytes = 100'000;
+  ASSERT_EQ(::setsockopt(sockets.first.get(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes), 0);
+  Fd seen;
+  Stream& stream = add_seen(core, std::move(sockets), &seen);
+  EXPECT_EQ(option_of(seen, SO_RCVBUF), 200'000u);
+  std::int32_t fd = -1;
+  ASSERT_EQ(core.ops().detach(core.queue(), stream.flow, &fd, &core.why), LANDFALL_ERRC_ok);
+  const Fd back{fd};
+  stream.closed = 1;
+  EXPECT_TRUE(is_fixed(seen));
+}
+
+// What was offered to the peer cannot be taken back: a buffer that is smaller would drop it.
+TEST_P(SameHost, ALargerBufferStays) {
+  OPEN_OR_SKIP(core);
+  auto sockets = tcp_pair();
+  const int lowat = 1 << 20;  // the kernel makes room for more than that
+  ASSERT_EQ(::setsockopt(sockets.first.get(), SOL_SOCKET, SO_RCVLOWAT, &lowat, sizeof lowat), 0);
+  const std::uint32_t before = option_of(sockets.first, SO_RCVBUF);
+  if (before <= kSameHostRcvbuf) GTEST_SKIP() << "net.ipv4.tcp_rmem allows " << before << " bytes";
+  Fd seen;
+  add_seen(core, std::move(sockets), &seen);
+  EXPECT_FALSE(is_fixed(seen));
+  EXPECT_EQ(option_of(seen, SO_RCVBUF), before);
+}
+
+TEST_P(SameHost, TheOptionSays) {
+  OPEN_OR_SKIP(core, {.options = "rcvbuf=0\n"});
+  Fd seen;
+  add_seen(core, tcp_pair(), &seen);
+  EXPECT_FALSE(is_fixed(seen));
+}
+
+TEST_P(SameHost, OfManyFlowsTheLastAreLeftToTheKernel) {
+  OPEN_OR_SKIP(core);
+  Fd seen;
+  for (std::uint32_t i = 0; i < kSameHostFlows; ++i) add_seen(core, tcp_pair(), &seen);
+  EXPECT_TRUE(is_fixed(seen));
+  add_seen(core, tcp_pair(), &seen);
+  EXPECT_FALSE(is_fixed(seen));
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, SameHost, kEachEngine, name_of_way);
+
+}  // namespace
+}  // namespace landfall::tcp::test
