@@ -22,7 +22,6 @@ payload() {  # payload provider|page|linear: bytes that lf0 has put there, over 
   ethtool -S lf0 | awk -v name="payload_$1:" '$1 ~ "^rx[0-9]+_" name "$" { sum += $2; found = 1 }
     END { if (!found) exit 1; printf "%d\n", sum }' || die "lf0 has no counter of payload_$1"
 }
-resent() { peer awk '/^Tcp:/ { n = $13 } END { print n * 4096 }' /proc/net/snmp; }  # at most, in bytes
 verdict() { sed -nE "s/.*\"verdict\":\{[^]]*\"$1\":([0-9]+).*/\1/p" "$work/report"; }
 
 # transfer OPTION...: the file from the other port. While it comes, WHILE is run. The small Region

@@ -74,6 +74,13 @@ hits() { awk -v name="$1" '$1 == name { print $2 }' "$debug/lf0/fault/counters";
 pool_of() {  # pool_of: where payload went, as "provider page linear"
   awk '{ printf "%s ", $2 }' "$debug/lf0/payload"
 }
+# What the peer's TCP has sent again so far, in bytes at most: it lands as well.
+# shellcheck disable=SC2016  # awk's
+resent() { peer awk '/^Tcp:/ { n = $13 } END { print n * 4096 }' /proc/net/snmp; }
+landed() {  # landed WHAT BYTES LEAST AGAIN: what was sent again since `resent` said AGAIN may be there twice
+  expect "$1" "$2" -ge "$3"
+  expect "$1" "$2" -le $(($3 + $(resent) - $4))
+}
 
 refused() {  # refused REASON RULE...: ethtool 6.1 ends with 0 all the same
   local reason=$1
