@@ -14,18 +14,6 @@ int lowat_of(const Fd& socket) {
   return bytes;
 }
 
-/// Adds a flow; the test keeps a duplicate of its socket.
-Stream& add_seen(MiniCore& core, Fd* ret_socket) {
-  auto [ours, peer] = tcp_pair();
-  *ret_socket = Fd{::dup(ours.get())};
-  core.streams.push_back(std::make_unique<Stream>());
-  Stream& stream = *core.streams.back();
-  stream.seed = core.streams.size();
-  stream.peer = std::move(peer);
-  EXPECT_EQ(core.attach(stream, ours.release(), false), LANDFALL_ERRC_ok);
-  return stream;
-}
-
 class Gather : public Tcp {
  protected:
   const bool may_gather = std::string{GetParam().options}.find("gather=off") == std::string::npos;
@@ -36,7 +24,7 @@ class Gather : public Tcp {
 TEST_P(Gather, GathersABulkStreamAndDeliversItsTail) {
   OPEN_OR_SKIP(core);
   Fd socket;
-  Stream& stream = add_seen(core, &socket);
+  Stream& stream = core.add(tcp_pair(), false, &socket);
   int most = 1;
   const auto all_came = [&] {
     if (stream.got < stream.to_send) most = std::max(most, lowat_of(socket));
@@ -63,7 +51,7 @@ TEST_P(Gather, GathersABulkStreamAndDeliversItsTail) {
 TEST_P(Gather, DoesNotGatherASlowStream) {
   OPEN_OR_SKIP(core);
   Fd socket;
-  Stream& stream = add_seen(core, &socket);
+  Stream& stream = core.add(tcp_pair(), false, &socket);
   stream.to_send = 40u << 20;
   ASSERT_TRUE(core.run_until([&] {
     core.now_ns += 10'000'000;
@@ -75,7 +63,7 @@ TEST_P(Gather, DoesNotGatherASlowStream) {
 TEST_P(Gather, GivesAGatheringSocketBackAsItCame) {
   OPEN_OR_SKIP(core);
   Fd socket;
-  Stream& stream = add_seen(core, &socket);
+  Stream& stream = core.add(tcp_pair(), false, &socket);
   stream.to_send = 1u << 30;
   ASSERT_TRUE(core.run_until(
       [&] { return stream.got > 20u << 20 && (lowat_of(socket) > 1) == may_gather; }));
@@ -92,7 +80,7 @@ TEST_P(Gather, GivesAGatheringSocketBackAsItCame) {
 TEST_P(Gather, EndsWhileAFlowIsPaused) {
   OPEN_OR_SKIP(core);
   Fd socket;
-  Stream& stream = add_seen(core, &socket);
+  Stream& stream = core.add(tcp_pair(), false, &socket);
   stream.to_send = 1u << 30;
   ASSERT_TRUE(core.run_until(
       [&] { return stream.got > 20u << 20 && (lowat_of(socket) > 1) == may_gather; }));
@@ -156,7 +144,7 @@ TEST_P(Gather, IsLeftOffWithoutATimer) {
                  return std::string{site} == "timerfd_create" ? EMFILE : 0;
                }});
   Fd socket;
-  Stream& stream = add_seen(core, &socket);
+  Stream& stream = core.add(tcp_pair(), false, &socket);
   stream.to_send = (24u << 20) + 5;
   ASSERT_TRUE(core.run_until([&] { return stream.got == stream.to_send; }));
   stream.finish = true;

@@ -34,7 +34,7 @@ inline std::uint8_t pattern(std::uint64_t seed, std::uint64_t offset) {
 }
 
 /// Two ends of a TCP connection over loopback: {ours, peer's}.
-inline std::pair<Fd, Fd> tcp_pair(int family = AF_INET) {
+inline std::pair<Fd, Fd> tcp_pair(int family = AF_INET, in_addr_t peer_address = INADDR_ANY) {
   sockaddr_storage at{};
   socklen_t length = family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
   at.ss_family = static_cast<sa_family_t>(family);
@@ -48,6 +48,12 @@ inline std::pair<Fd, Fd> tcp_pair(int family = AF_INET) {
   ::listen(listener.get(), 16);
   ::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&at), &length);
   Fd peer{::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  sockaddr_in from{};
+  from.sin_family = AF_INET;
+  from.sin_addr.s_addr = htonl(peer_address);
+  if (peer_address != INADDR_ANY &&
+      ::bind(peer.get(), reinterpret_cast<sockaddr*>(&from), sizeof from) != 0)
+    return {};
   if (::connect(peer.get(), reinterpret_cast<sockaddr*>(&at), length) != 0) return {};
   Fd ours{::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)};
   const int on = 1;
@@ -151,14 +157,16 @@ class MiniCore {
   }
 
   /// Attaches our end of a new connection.
-  Stream& add(bool demand = false, int family = AF_INET) {
-    auto [ours, peer] = tcp_pair(family);
+  Stream& add(bool demand = false, int family = AF_INET) { return add(tcp_pair(family), demand); }
+  /// The first of `sockets`. *ret_seen: a duplicate of it.
+  Stream& add(std::pair<Fd, Fd> sockets, bool demand, Fd* ret_seen = nullptr) {
+    if (ret_seen != nullptr) *ret_seen = Fd{::dup(sockets.first.get())};
     streams.push_back(std::make_unique<Stream>());
     Stream& stream = *streams.back();
     stream.seed = streams.size();
-    stream.peer = std::move(peer);
-    EXPECT_EQ(attach(stream, ours.get(), demand), LANDFALL_ERRC_ok) << why.text;
-    socket_of_last_ = ours.release();
+    stream.peer = std::move(sockets.second);
+    EXPECT_EQ(attach(stream, sockets.first.get(), demand), LANDFALL_ERRC_ok) << why.text;
+    socket_of_last_ = sockets.first.release();
     return stream;
   }
   /// The flow's still.

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "tcp/queue.hpp"
 
@@ -62,6 +63,9 @@ class RecvQueue final : public Queue {
   landfall_errc engine_arm(std::uint32_t* armed) override;
 
   landfall_errc look(int timeout_ms, bool* ret_control);
+  std::uint64_t receive_into(Flow& flow, std::span<iovec> into, std::uint64_t size);
+  std::uint64_t receive_post(Flow& flow);
+  std::uint64_t receive_slots(Flow& flow, std::uint64_t bytes_most);
   std::uint64_t receive_from(Flow& flow, std::uint64_t bytes_most);
   void feed_starved() noexcept;
   void arm_tick() noexcept;
@@ -167,66 +171,79 @@ landfall_errc RecvQueue::receive() {
   return LANDFALL_ERRC_ok;
 }
 
-/// One receive into so many slots that it brings about `bytes_most` at most; answers its bytes.
-std::uint64_t RecvQueue::receive_from(Flow& flow, std::uint64_t bytes_most) {
-  Request* request = flow.demand ? &flow.requests.front() : nullptr;
-  const bool post = request != nullptr && request->target != nullptr;
-  std::array<iovec, kSlotsPerCall> into;
-  std::array<std::uint32_t, kSlotsPerCall> slots;
-  std::uint32_t slot_count = 0;
-  std::uint64_t size = 0;
-  if (post) {
-    size = std::min(request->length - request->done, kPostBytesPerTurn);
-    into[0] = {request->target + request->done, size};
-  } else {
-    const std::uint32_t reach = request != nullptr ? 1 : flow.reach;
-    for (; slot_count < reach && size < bytes_most && pool_.free_slots() != 0; ++slot_count) {
-      slots[slot_count] = pool_.take();
-      into[slot_count] = {setup_.region + pool_.offset_of(slots[slot_count]), pool_.slot_bytes()};
-      size += pool_.slot_bytes();
-    }
-    if (request != nullptr)
-      size = into[0].iov_len = std::min(size, request->length - request->done);
-  }
+/// One call: how many bytes came. None: the flow has been dealt with.
+std::uint64_t RecvQueue::receive_into(Flow& flow, std::span<iovec> into, std::uint64_t size) {
   msghdr message{};
   message.msg_iov = into.data();
-  message.msg_iovlen = std::max(slot_count, 1u);
+  message.msg_iovlen = into.size();
   const int injected = fault("recvmsg");
   const ssize_t got = injected != 0 ? -1 : ::recvmsg(flow.socket.get(), &message, MSG_DONTWAIT);
   const int number = injected != 0 ? injected : errno;
-  auto left = static_cast<std::uint64_t>(std::max<ssize_t>(got, 0));
-  const auto filled =
-      static_cast<std::uint32_t>((left + pool_.slot_bytes() - 1) / pool_.slot_bytes());
-  while (slot_count > filled) pool_.put(slots[--slot_count]);  // the first to be taken again
-  if (got <= 0) {
-    if (got < 0 && (number == EINTR || (number == EAGAIN && injected != 0))) return 0;
-    flow.readable = false;
-    if (got == 0) {
-      ended(flow);
-    } else if (number != EAGAIN) {
-      failed(flow, number);
-    } else if (request != nullptr) {
-      set_lowat(flow);
-    }
-    return 0;
+  if (got > 0) {
+    const auto length = static_cast<std::uint64_t>(got);
+    // A short read has emptied the socket; what comes next is a new edge (epoll(7), question 9).
+    if (length < size && !flow.last_bytes) flow.readable = false;
+    return length;
   }
-  const std::uint64_t length = left;
-  // A short read has emptied the socket; what comes next is a new edge (epoll(7), question 9).
-  if (length < size && !flow.last_bytes) flow.readable = false;
-  if (post) {
-    posted(flow, length);
-  } else {
-    if (length == size) flow.reach = std::min(flow.reach * 2, kSlotsPerCall);
-    if (length < size / 4) flow.reach = std::max(flow.reach / 2, 1u);
-    for (std::uint32_t i = 0; i < slot_count; ++i) {
-      const auto piece =
-          static_cast<std::uint32_t>(std::min<std::uint64_t>(left, pool_.slot_bytes()));
-      received(flow, slots[i], piece);
-      left -= piece;
-    }
+  if (got < 0 && (number == EINTR || (number == EAGAIN && injected != 0))) return 0;
+  flow.readable = false;
+  if (got == 0) {
+    ended(flow);
+  } else if (number != EAGAIN) {
+    failed(flow, number);
+  } else if (flow.demand) {
+    set_lowat(flow);
   }
+  return 0;
+}
+
+std::uint64_t RecvQueue::receive_post(Flow& flow) {
+  const Request& post = flow.requests.front();
+  const std::uint64_t size = std::min(post.length - post.done, kPostBytesPerTurn);
+  iovec into{post.target + post.done, size};
+  const std::uint64_t length = receive_into(flow, {&into, 1}, size);
+  if (length != 0) posted(flow, length);
+  return length;
+}
+
+/// Into so many slots that it brings about `bytes_most` at most.
+std::uint64_t RecvQueue::receive_slots(Flow& flow, std::uint64_t bytes_most) {
+  std::array<iovec, kSlotsPerCall> into;
+  std::array<std::uint32_t, kSlotsPerCall> slots;
+  std::uint32_t count = 0;
+  std::uint64_t size = 0;
+  const std::uint32_t reach = flow.demand ? 1 : flow.reach;
+  for (; count < reach && size < bytes_most && pool_.free_slots() != 0; ++count) {
+    slots[count] = pool_.take();
+    into[count] = {setup_.region + pool_.offset_of(slots[count]), pool_.slot_bytes()};
+    size += pool_.slot_bytes();
+  }
+  if (flow.demand) {
+    const Request& land = flow.requests.front();
+    size = into[0].iov_len = std::min(size, land.length - land.done);
+  }
+  const std::uint64_t length = receive_into(flow, std::span{into}.first(count), size);
+  const std::uint64_t filled = (length + pool_.slot_bytes() - 1) / pool_.slot_bytes();
+  while (count > filled) pool_.put(slots[--count]);  // the first to be taken again
+  if (length == 0) return 0;
+  if (length == size) flow.reach = std::min(flow.reach * 2, kSlotsPerCall);
+  if (length < size / 4) flow.reach = std::max(flow.reach / 2, 1u);
+  std::uint64_t left = length;
+  for (const std::uint32_t slot : std::span{slots}.first(count)) {
+    const auto piece =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(left, pool_.slot_bytes()));
+    received(flow, slot, piece);
+    left -= piece;
+  }
+  return length;
+}
+
+/// One receive; answers its bytes.
+std::uint64_t RecvQueue::receive_from(Flow& flow, std::uint64_t bytes_most) {
+  const bool post = flow.demand && flow.requests.front().target != nullptr;
+  const std::uint64_t length = post ? receive_post(flow) : receive_slots(flow, bytes_most);
   // Where the new mark is reached already the kernel gives a new edge (tcp_set_rcvlowat).
-  if (flow.demand && !flow.readable) set_lowat(flow);
+  if (length != 0 && flow.demand && !flow.readable) set_lowat(flow);
   return length;
 }
 

@@ -13,7 +13,8 @@
 namespace landfall::tcp {
 
 inline constexpr std::uint32_t kSameHostRcvbuf = 1u << 20;
-/// With more flows than these all of them together would queue more than the kernel lets them.
+/// Who comes to a Receiver that has as many flows, of whatever kind, is left to the kernel: all of
+/// them together would queue more than it lets them.
 inline constexpr std::uint32_t kSameHostFlows = 128;
 
 /// By its addresses: of a peer in another network namespace it says no.

@@ -3,7 +3,6 @@
 // who has set one, or gets the socket back, finds what was there.
 #include "tcp/same_host.hpp"
 
-#include <arpa/inet.h>
 #include <linux/socket.h>
 #include <netinet/in.h>
 
@@ -25,26 +24,6 @@ bool is_short(const Fd& socket) {
   return bytes >= kSameHostRcvbuf / 8 * 7 && bytes <= kSameHostRcvbuf / 8 * 9;
 }
 
-/// The near end of a connection whose far end has another address: its duplicate, and the peer.
-std::pair<Fd, Fd> pair_from_elsewhere() {
-  const Fd listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  sockaddr_in at{};
-  at.sin_family = AF_INET;
-  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof at;
-  auto* address = reinterpret_cast<sockaddr*>(&at);
-  EXPECT_EQ(::bind(listener.get(), address, length), 0);
-  EXPECT_EQ(::listen(listener.get(), 1), 0);
-  EXPECT_EQ(::getsockname(listener.get(), address, &length), 0);
-  Fd peer{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  sockaddr_in from{};
-  from.sin_family = AF_INET;
-  from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
-  EXPECT_EQ(::bind(peer.get(), reinterpret_cast<sockaddr*>(&from), sizeof from), 0);
-  EXPECT_EQ(::connect(peer.get(), address, length), 0);
-  return {Fd{::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)}, std::move(peer)};
-}
-
 class SameHost : public Tcp {
  protected:
   void SetUp() override {
@@ -53,16 +32,6 @@ class SameHost : public Tcp {
       GTEST_SKIP() << "this kernel has no SO_BUF_LOCK (Linux 5.16)";
   }
 
-  /// Attaches one end of `sockets`; *ret_seen: its duplicate.
-  static Stream& add_seen(MiniCore& core, std::pair<Fd, Fd> sockets, Fd* ret_seen) {
-    *ret_seen = Fd{::dup(sockets.first.get())};
-    core.streams.push_back(std::make_unique<Stream>());
-    Stream& stream = *core.streams.back();
-    stream.seed = core.streams.size();
-    stream.peer = std::move(sockets.second);
-    EXPECT_EQ(core.attach(stream, sockets.first.release(), false), LANDFALL_ERRC_ok);
-    return stream;
-  }
   static void deliver(MiniCore& core, Stream& stream, std::uint64_t bytes) {
     stream.to_send += bytes;
     ASSERT_TRUE(core.run_until([&] { return stream.got == stream.to_send; }));
@@ -73,7 +42,7 @@ TEST_P(SameHost, AStreamFromHereHasAShortBufferUntilItIsGivenBack) {
   for (const int family : {AF_INET, AF_INET6}) {
     OPEN_OR_SKIP(core);
     Fd seen;
-    Stream& stream = add_seen(core, tcp_pair(family), &seen);
+    Stream& stream = core.add(tcp_pair(family), false, &seen);
     EXPECT_TRUE(is_fixed(seen));
     EXPECT_TRUE(is_short(seen)) << option_of(seen, SO_RCVBUF);
     EXPECT_EQ(option_of(seen, SO_RCVLOWAT), 1u);
@@ -86,7 +55,7 @@ TEST_P(SameHost, AStreamFromHereHasAShortBufferUntilItIsGivenBack) {
     stream.closed = 1;
     EXPECT_FALSE(is_fixed(seen));
     // Another Receiver that takes it over has it short again.
-    Stream& again = add_seen(core, {Fd{fd}, std::move(stream.peer)}, &seen);
+    Stream& again = core.add({Fd{fd}, std::move(stream.peer)}, false, &seen);
     EXPECT_TRUE(is_fixed(seen));
     EXPECT_TRUE(is_short(seen)) << option_of(seen, SO_RCVBUF);
     deliver(core, again, 4u << 20);
@@ -96,7 +65,7 @@ TEST_P(SameHost, AStreamFromHereHasAShortBufferUntilItIsGivenBack) {
 TEST_P(SameHost, OthersAreLeftToTheKernel) {
   OPEN_OR_SKIP(core);
   Fd seen;
-  Stream& stream = add_seen(core, pair_from_elsewhere(), &seen);
+  Stream& stream = core.add(tcp_pair(AF_INET, INADDR_LOOPBACK + 1), false, &seen);
   EXPECT_FALSE(is_fixed(seen));
   deliver(core, stream, 1u << 20);
 }
@@ -107,7 +76,7 @@ TEST_P(SameHost, WhatTheApplicationHasSetStays) {
   const int bytes = 100'000;
   ASSERT_EQ(::setsockopt(sockets.first.get(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes), 0);
   Fd seen;
-  Stream& stream = add_seen(core, std::move(sockets), &seen);
+  Stream& stream = core.add(std::move(sockets), false, &seen);
   EXPECT_EQ(option_of(seen, SO_RCVBUF), 200'000u);
   std::int32_t fd = -1;
   ASSERT_EQ(core.ops().detach(core.queue(), stream.flow, &fd, &core.why), LANDFALL_ERRC_ok);
@@ -125,7 +94,7 @@ TEST_P(SameHost, ALargerBufferStays) {
   const std::uint32_t before = option_of(sockets.first, SO_RCVBUF);
   if (before <= kSameHostRcvbuf) GTEST_SKIP() << "net.ipv4.tcp_rmem allows " << before << " bytes";
   Fd seen;
-  add_seen(core, std::move(sockets), &seen);
+  core.add(std::move(sockets), false, &seen);
   EXPECT_FALSE(is_fixed(seen));
   EXPECT_EQ(option_of(seen, SO_RCVBUF), before);
 }
@@ -133,16 +102,16 @@ TEST_P(SameHost, ALargerBufferStays) {
 TEST_P(SameHost, TheOptionSays) {
   OPEN_OR_SKIP(core, {.options = "rcvbuf=0\n"});
   Fd seen;
-  add_seen(core, tcp_pair(), &seen);
+  core.add(tcp_pair(), false, &seen);
   EXPECT_FALSE(is_fixed(seen));
 }
 
 TEST_P(SameHost, OfManyFlowsTheLastAreLeftToTheKernel) {
   OPEN_OR_SKIP(core);
   Fd seen;
-  for (std::uint32_t i = 0; i < kSameHostFlows; ++i) add_seen(core, tcp_pair(), &seen);
+  for (std::uint32_t i = 0; i < kSameHostFlows; ++i) core.add(tcp_pair(), false, &seen);
   EXPECT_TRUE(is_fixed(seen));
-  add_seen(core, tcp_pair(), &seen);
+  core.add(tcp_pair(), false, &seen);
   EXPECT_FALSE(is_fixed(seen));
 }
 
