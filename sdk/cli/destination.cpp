@@ -14,6 +14,7 @@
 
 #include "console.hpp"
 #include "program_file.hpp"
+#include "serial_writer.hpp"
 
 namespace landfall::cli {
 namespace {
@@ -27,40 +28,22 @@ Error file_error(const std::string& name) {
       "cannot write '" + printable(name) + "': " + std::strerror(number));
 }
 
-Result<void> write_all(int fd, std::span<const std::byte> bytes, const std::string& name) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return file_error(name);
-    bytes = bytes.subspan(static_cast<std::size_t>(n));
-  }
-  return {};
-}
-
 /// Standard output, a pipe or a device: bytes in order, gaps as zeros.
 class StreamFile final : public PartFile {
  public:
-  StreamFile(int fd, std::string name) : fd_{fd}, name_{std::move(name)} {}
+  StreamFile(int fd, int stop_fd, std::string name)
+      : writer_{fd, stop_fd}, name_{std::move(name)} {}
   Result<void> write(std::uint64_t offset, std::span<const std::byte> bytes) override {
-    LANDFALL_CHECK(fill_to(offset));
-    at_ += bytes.size();
-    return write_all(fd_, bytes, name_);
+    const int number = writer_.write(offset, bytes);
+    if (number == 0) return {};
+    errno = number;
+    return file_error(name_);
   }
-  Result<void> finish(std::uint64_t size_bytes) override { return fill_to(size_bytes); }
+  Result<void> finish(std::uint64_t size_bytes) override { return write(size_bytes, {}); }
 
  private:
-  Result<void> fill_to(std::uint64_t offset) {
-    static constexpr std::array<std::byte, 4096> kZeros{};
-    while (at_ < offset) {
-      const auto n = std::min<std::uint64_t>(offset - at_, kZeros.size());
-      LANDFALL_CHECK(write_all(fd_, std::span{kZeros}.first(n), name_));
-      at_ += n;
-    }
-    return {};
-  }
-  int fd_;
+  SerialWriter writer_;
   std::string name_;
-  std::uint64_t at_ = 0;
 };
 
 /// A file without a name (O_TMPFILE) until it is complete; where the file system has no such thing,
@@ -137,7 +120,8 @@ Result<Destination> Destination::open(const std::string& to) {
   Destination d;
   d.shown_ = to;
   if (to == "-") {
-    LANDFALL_TRY(d.root_, Fd::duplicate(STDOUT_FILENO));
+    LANDFALL_TRY(Fd output, Fd::duplicate(STDOUT_FILENO));
+    d.root_ = SerialWriter::unblocked(std::move(output));
     d.kind_ = Kind::stream;
     return d;
   }
@@ -152,6 +136,7 @@ Result<Destination> Destination::open(const std::string& to) {
   if (exists && !S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) {
     d.root_.reset(::open(to.c_str(), O_WRONLY | O_CLOEXEC));
     if (!d.root_) return file_error(to);
+    ::fcntl(d.root_.get(), F_SETFL, O_WRONLY | O_NONBLOCK);
     d.kind_ = Kind::stream;
     return d;
   }
@@ -205,8 +190,8 @@ Result<std::unique_ptr<PartFile>> Destination::begin_file(int directory, const s
 Result<std::unique_ptr<PartFile>> Destination::begin(const ObjectHead& head) {
   const mode_t mode = head.mode & ~process_umask();
   if (kind_ == Kind::stream)
-    return std::unique_ptr<PartFile>{std::make_unique<StreamFile>(root_.get(), shown_)};
-  if (kind_ == Kind::program) return start_program(last_, head.name);
+    return std::unique_ptr<PartFile>{std::make_unique<StreamFile>(root_.get(), stop_fd_, shown_)};
+  if (kind_ == Kind::program) return start_program(last_, head.name, stop_fd_);
   if (kind_ == Kind::file) {
     if (std::exchange(taken_, true))
       return Error{Errc::invalid_argument, "", ReasonCode::destination_refused}.with(

@@ -37,6 +37,10 @@ class Destination {
   /// Errors: os errors of open and mkdir.
   static Result<Destination> open(const std::string& to);
 
+  /// The caller's: once it is readable nothing waits for a pipe or a program any more, and what is
+  /// written fails (ECANCELED).
+  void stop_by(int fd) noexcept { stop_fd_ = fd; }
+
   bool is_directory() const noexcept { return kind_ == Kind::directory; }
   bool is_stream() const noexcept { return kind_ == Kind::stream; }
 
@@ -59,6 +63,7 @@ class Destination {
   std::string shown_;  // as the user wrote it
   Fd root_;            // the directory, that of the file, or the stream
   std::string last_;   // of the file
+  int stop_fd_ = -1;
   bool taken_ = false;
   std::uint64_t next_number_ = 1;
   struct Transfer {

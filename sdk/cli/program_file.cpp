@@ -2,8 +2,10 @@
 #include "program_file.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,14 +14,19 @@
 #include <cstring>
 
 #include "console.hpp"
+#include "serial_writer.hpp"
 
 namespace landfall::cli {
 namespace {
 
 class ProgramFile final : public PartFile {
  public:
-  ProgramFile(Fd input, pid_t process, std::string shown)
-      : input_{std::move(input)}, process_{process}, shown_{std::move(shown)} {}
+  ProgramFile(Fd input, pid_t process, std::string shown, int stop_fd)
+      : input_{std::move(input)},
+        process_{process},
+        shown_{std::move(shown)},
+        stop_fd_{stop_fd},
+        writer_{input_.get(), stop_fd} {}
   ~ProgramFile() override {
     if (process_ == 0) return;
     ::kill(process_, SIGTERM);
@@ -30,17 +37,15 @@ class ProgramFile final : public PartFile {
   ProgramFile& operator=(const ProgramFile&) = delete;
 
   Result<void> write(std::uint64_t offset, std::span<const std::byte> bytes) override {
-    static constexpr std::array<std::byte, 4096> kZeros{};
-    while (at_ < offset) {
-      const auto n = std::min<std::uint64_t>(offset - at_, kZeros.size());
-      LANDFALL_CHECK(write_all(std::span{kZeros}.first(n)));
-    }
-    return write_all(bytes);
+    const int number = writer_.write(offset, bytes);
+    if (number == 0) return {};
+    return failed(number == EPIPE ? "it ended before its input did" : std::strerror(number));
   }
 
   Result<void> finish(std::uint64_t size_bytes) override {
     LANDFALL_CHECK(write(size_bytes, {}));
     input_.reset();
+    if (!ends()) return failed(std::strerror(ECANCELED));
     const int status = wait();
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
     return failed(WIFEXITED(status) ? "it exited with " + std::to_string(WEXITSTATUS(status))
@@ -51,16 +56,14 @@ class ProgramFile final : public PartFile {
   Error failed(const std::string& how) const {
     return Error{Errc::io, ""}.with("'" + shown_ + "': " + how);
   }
-  Result<void> write_all(std::span<const std::byte> bytes) {
-    at_ += bytes.size();
-    while (!bytes.empty()) {
-      const ssize_t n = ::write(input_.get(), bytes.data(), bytes.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0 && errno == EPIPE) return failed("it ended before its input did");
-      if (n < 0) return failed(std::strerror(errno));
-      bytes = bytes.subspan(static_cast<std::size_t>(n));
+  /// Waits until the program has ended; false: stopped before.
+  bool ends() const {
+    const Fd process{static_cast<int>(::syscall(SYS_pidfd_open, process_, 0))};
+    if (!process) return true;  // it is waited for without
+    std::array<pollfd, 2> fds{{{process.get(), POLLIN, 0}, {stop_fd_, POLLIN, 0}}};
+    while (::poll(fds.data(), fds.size(), -1) < 0 && errno == EINTR) {
     }
-    return {};
+    return fds[0].revents != 0;
   }
   int wait() {
     int status = 0;
@@ -73,17 +76,19 @@ class ProgramFile final : public PartFile {
   Fd input_;
   pid_t process_;
   std::string shown_;
-  std::uint64_t at_ = 0;
+  int stop_fd_;
+  SerialWriter writer_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<PartFile>> start_program(const std::string& program,
-                                                const std::string& name) {
+Result<std::unique_ptr<PartFile>> start_program(const std::string& program, const std::string& name,
+                                                int stop_fd) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return os_error("pipe2");
   const Fd output{ends[0]};
   Fd input{ends[1]};
+  ::fcntl(input.get(), F_SETFL, O_WRONLY | O_NONBLOCK);
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   ::posix_spawn_file_actions_init(&actions);
@@ -107,8 +112,8 @@ Result<std::unique_ptr<PartFile>> start_program(const std::string& program,
   if (number != 0)
     return Error{errc_from_errno(number), "", ReasonCode::none, Origin::os, number}.with(
         "cannot start '" + printable(program) + "': " + std::strerror(number));
-  return std::unique_ptr<PartFile>{
-      std::make_unique<ProgramFile>(std::move(input), process, printable(program + " " + name))};
+  return std::unique_ptr<PartFile>{std::make_unique<ProgramFile>(
+      std::move(input), process, printable(program + " " + name), stop_fd)};
 }
 
 }  // namespace landfall::cli

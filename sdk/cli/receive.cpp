@@ -103,6 +103,7 @@ void Loop::fail(Flow& flow, const Error& error) {
   streams_.erase(it);
   note_error(error);
   flow.close(true);  // RST: the sender learns that it was not taken
+  stop_asked();      // then that may be why
 }
 
 void Loop::take_end(Flow& flow) {
@@ -225,7 +226,7 @@ Result<std::size_t> Loop::take_from(Receiver& receiver) {
 ReceiveOutcome Loop::run() {
   cpu_before_ = thread_cpu();
   Progress& p = outcome_.progress;
-  for (bool go_on = true; go_on;) {
+  for (bool go_on = true; go_on && !outcome_.stopped;) {
     std::size_t count = 0;
     for (std::size_t i = 0; go_on && i < group_.size(); ++i) {
       const auto taken = take_from(group_[i]);

@@ -191,8 +191,10 @@ Result<int> Recv::run() {
   LANDFALL_TRY(const LandingOptions landing, landing_options(arguments_));
   LANDFALL_TRY(const Address at, parse_address(arguments_.value("listen")));
   LANDFALL_TRY(const std::uint64_t flows, arguments_.number("flows", 1, kStreamsMax));
-  LANDFALL_TRY(const Fd stop, stop_signals());
+  // It may wait for the other end of a pipe: Ctrl-C ends that.
   LANDFALL_TRY(Destination destination, Destination::open(to));
+  LANDFALL_TRY(const Fd stop, stop_signals());
+  destination.stop_by(stop.get());
   LANDFALL_TRY(Context context, make_context(landing.plugins));
   Decision decision;
   source_ = landing.region.source;

@@ -88,6 +88,30 @@ exec 4>&-
 none_left
 grep -q '"type":"summary"' recv.out || fail "no summary at the end"
 
+# Nor does it wait for a pipe that nobody empties, a program that does not read, or one that does not end.
+mkfifo stuck
+exec 5<>stuck
+printf '#!/bin/sh\nexec sleep 1000\n' >deaf
+printf '#!/bin/sh\ncat >/dev/null\nexec sleep 1000\n' >lingers
+chmod +x deaf lingers
+for to in stuck - exec:./deaf exec:./lingers; do
+  rm -f port
+  output=stuck
+  [ "$to" = - ] || output=recv.out
+  "$landfall" recv --listen 127.0.0.1:0 --port-file port "${transport[@]}" --once --to "$to" >$output 2>recv.err &
+  receiver=$!
+  until [ -s port ]; do pause; done
+  "$landfall" send data --to "127.0.0.1:$(cat port)" >/dev/null 2>&1 &
+  sender=$!
+  read -rt 0.5 <> <(:) || true  # until it waits
+  kill -TERM "$receiver"
+  for ((i = 0; i < 500; i++)); do kill -0 "$receiver" 2>/dev/null || break; pause; done
+  ! kill -0 "$receiver" 2>/dev/null || { kill -KILL "$receiver"; fail "$to: Ctrl-C does not end it"; }
+  end_recv 130
+  wait "$sender" || true
+done
+exec 5>&-
+
 # A receiver that does not finish in time.
 start_recv "${transport[@]}" --once --to got/
 kill -STOP "$receiver"
