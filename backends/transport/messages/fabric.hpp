@@ -116,6 +116,7 @@ struct FabricSpec {
   std::uint32_t sends_per_link = 0;         // under way
   std::uint32_t receives_per_link = 0;      // without memory, of a queue that sends
   std::uint32_t links = 0;
+  std::uint32_t keepalive_s = 0;   // 0: never asks a silent peer whether it is there
   std::uint64_t gather_bytes = 0;  // may come before the polling thread need be woken
 };
 

@@ -12,6 +12,8 @@
 namespace landfall::messages {
 namespace {
 
+constexpr std::uint32_t kKeepaliveMax = 3600;  // seconds
+
 /// A number, with KiB or MiB behind it where it is one of bytes.
 bool read_number(std::string_view text, bool bytes, std::uint32_t least, std::uint32_t most,
                  std::uint32_t* ret_number) {
@@ -35,13 +37,16 @@ bool read_number(std::string_view text, bool bytes, std::uint32_t least, std::ui
 landfall_errc read(const char* text, const char* transport, Keys keys, Options* ret_options,
                    landfall_why* reterr_why) {
   const bool ofi = keys == Keys::ofi;
-  const char* known = ofi ? "slot=256..16MiB, credits=2..511, device=DOMAIN, provider=NAME"
-                          : "slot=256..16MiB, credits=2..511, device=NAME, gather=on|off";
+  const char* known =
+      ofi ? "slot=256..16MiB, credits=2..511, keepalive=0..3600, device=DOMAIN, provider=NAME"
+          : "slot=256..16MiB, credits=2..511, keepalive=0..3600, device=NAME, gather=on|off";
   return transport::read_options(
       text, transport, known, reterr_why, [&](std::string_view key, std::string_view value) {
         if (key == "slot")
           return read_number(value, true, kSlotBytesMin, kSlotBytesMax, &ret_options->slot_bytes);
         if (key == "credits") return read_number(value, false, 2, kWindowMax, &ret_options->window);
+        if (key == "keepalive")
+          return read_number(value, false, 0, kKeepaliveMax, &ret_options->keepalive_s);
         if (key == "device") return !(ret_options->device = value).empty();
         if (key == "provider" && ofi) return !(ret_options->provider = value).empty();
         if (key == "gather" && !ofi) return transport::read_switch(value, &ret_options->gather);

@@ -9,11 +9,12 @@ namespace landfall::messages {
 
 /// What a transport of messages can be told; the README of each lists it.
 struct Options {
-  std::uint32_t slot_bytes = 0;  // 0: by the size of the slice
-  std::uint32_t window = 64;     // credits that one sender may have
-  std::string device{};          // "": any. verbs: rxe0; ofi: a domain
-  std::string provider{};        // ofi
-  bool gather = true;            // verbs
+  std::uint32_t slot_bytes = 0;    // 0: by the size of the slice
+  std::uint32_t window = 64;       // credits that one sender may have
+  std::string device{};            // "": any. verbs: rxe0; ofi: a domain
+  std::string provider{};          // ofi
+  bool gather = true;              // verbs
+  std::uint32_t keepalive_s = 10;  // 0: never; of a connection that nothing goes by
 };
 
 enum class Keys : std::uint8_t { verbs, ofi };

@@ -118,6 +118,7 @@ landfall_errc ReceivingQueue::open(landfall_why* why) {
                           .slots = slots,
                           .sends_per_link = kControls + 1,
                           .links = flows_max_,
+                          .keepalive_s = domain_.options.keepalive_s,
                           .gather_bytes = gather_bytes()};
   if (const landfall_errc code = domain_.device->make(wanted, &fabric_, why)) return code;
   for (std::uint32_t i = slots; i > 0; --i) free_.push_back(i - 1);

@@ -81,7 +81,8 @@ landfall_errc SendingQueue::open(landfall_why* why) {
   const FabricSpec wanted{.queue = spec_,
                           .sends_per_link = kSends,
                           .receives_per_link = kWindowMax + kOtherReceives,
-                          .links = spec_.flows_max};
+                          .links = spec_.flows_max,
+                          .keepalive_s = domain_.options.keepalive_s};
   return domain_.device->make(wanted, &fabric_, why);
 }
 

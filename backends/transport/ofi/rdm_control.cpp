@@ -22,9 +22,21 @@ constexpr int kBacklog = 1024;
 constexpr std::size_t kStrangersMax = 256;
 constexpr std::size_t kEventsAtOnce = 64, kReadAtOnce = 4096;
 
-void set_option(int fd, int level, int name) noexcept {
-  const int on = 1;
-  static_cast<void>(::setsockopt(fd, level, name, &on, sizeof on));
+void set_option(int fd, int level, int name, int value = 1) noexcept {
+  static_cast<void>(::setsockopt(fd, level, name, &value, sizeof value));
+}
+
+/// Of a flow's connection. What is sent by it goes at once; one that nothing goes by asks whether
+/// the other side is there, and nobody waits for longer than twice that time (tcp(7),
+/// TCP_USER_TIMEOUT: it takes precedence over the number of tries).
+void prepare_socket(int fd, std::uint32_t keepalive_s) noexcept {
+  set_option(fd, IPPROTO_TCP, TCP_NODELAY);
+  if (keepalive_s == 0) return;
+  const int seconds = static_cast<int>(keepalive_s);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, std::max(seconds / 4, 1));
+  set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 2000 * seconds);
+  set_option(fd, SOL_SOCKET, SO_KEEPALIVE);
 }
 
 }  // namespace
@@ -106,7 +118,7 @@ void RdmFabric::admit(Door& door) {
                                    [&](const auto& one) { return one.get() == &door; });
       peer->by = *by;
     }
-    set_option(peer->socket.get(), IPPROTO_TCP, TCP_NODELAY);
+    prepare_socket(peer->socket.get(), spec_.keepalive_s);
     strangers_.push_back(std::move(peer));
   }
 }
@@ -215,7 +227,7 @@ landfall_errc RdmFabric::prepare(const void* address, std::uint32_t length, void
       }))
     return refuse_os(why, "socket", LANDFALL_REASON_none, number);
   peer.socket.reset(fd);
-  set_option(fd, IPPROTO_TCP, TCP_NODELAY);
+  prepare_socket(fd, spec_.keepalive_s);
   links_.emplace(&peer, std::move(made));
   *ret_link = &peer;
   return LANDFALL_ERRC_ok;

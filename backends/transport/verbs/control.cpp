@@ -130,7 +130,7 @@ int VerbsFabric::create_qp(VerbsLink& link) noexcept {
   wanted.recv_cq = cq_;
   wanted.srq = srq_;
   wanted.qp_type = IBV_QPT_RC;
-  wanted.cap.max_send_wr = spec_.sends_per_link;
+  wanted.cap.max_send_wr = spec_.sends_per_link + kProbes;
   wanted.cap.max_send_sge = 1;
   wanted.cap.max_recv_wr = srq_ == nullptr ? spec_.receives_per_link : 0;
   wanted.cap.max_recv_sge = srq_ == nullptr ? 1 : 0;
@@ -144,6 +144,7 @@ int VerbsFabric::create_qp(VerbsLink& link) noexcept {
   } catch (...) {
     return ENOMEM;
   }
+  if (!times_) set_timer(spec_.keepalive_s);
   // The other side may end the connection, or ask for something, before it grants a credit.
   return srq_ == nullptr ? post_empty(link, 2) : 0;
 }
@@ -208,6 +209,7 @@ void VerbsFabric::take_ready() noexcept {
     [[maybe_unused]] const ssize_t got = ::read(wake_, &value, sizeof value);
   }
   if ((ready & kDevice) != 0) device_.adapter().take_events();
+  if ((ready & kTimer) != 0) probe();
 }
 
 void VerbsFabric::keep_said(VerbsLink& link, const rdma_cm_event& event) noexcept {

@@ -18,6 +18,7 @@ using messages::Event;
 namespace {
 
 // What a completion is of: its queue pair's number and this are all that an error leaves.
+constexpr std::uint64_t kProbe = 1ull << 63;  // with kSend: nobody's
 constexpr std::uint64_t kSend = 1ull << 62;   // with the cookie
 constexpr std::uint64_t kQuiet = 1ull << 61;  // ... of which only a failure is heard
 constexpr std::uint64_t kEmpty = 1ull << 61;  // a receive without memory; else its slot
@@ -63,7 +64,7 @@ VerbsFabric::~VerbsFabric() {
   if (channel_ != nullptr) library_.ibv_destroy_comp_channel(channel_);
   if (control_ != nullptr) library_.rdma_destroy_event_channel(control_);
   device_.unregister(spill_);
-  for (const int fd : {epoll_, wake_})
+  for (const int fd : {epoll_, wake_, timer_})
     if (fd >= 0) ::close(fd);
 }
 
@@ -90,8 +91,8 @@ landfall_errc VerbsFabric::make_queues(landfall_why* why) {
       }))
     return refuse_call(why, "ibv_create_comp_channel", number);
   // It can never overrun: a place for whatever may be posted.
-  places_ =
-      spec_.slots + std::uint64_t{spec_.links} * (spec_.sends_per_link + spec_.receives_per_link);
+  places_ = spec_.slots +
+            std::uint64_t{spec_.links} * (spec_.sends_per_link + kProbes + spec_.receives_per_link);
   constexpr int kTooFew = 16;  // for tests of what comes of one that overruns all the same
   const bool too_small = fault(host, "completion_queue_places") != 0;
   if (places_ > static_cast<std::uint64_t>(device_.attributes().max_cqe))
@@ -209,6 +210,26 @@ int VerbsFabric::send(messages::Link& any, const messages::Outgoing& what) noexc
   return 0;
 }
 
+/// A connection that nothing goes by does not tell that the other side has gone. A write of
+/// nothing, which its device answers without its process, does: of none the key is looked at
+/// (check_rkey, rxe_resp.c, Linux 7.3; InfiniBand specification, C9-88), and rdma_cm allows writes
+/// to all queue pairs that it makes (cm_init_qp_init_attr).
+void VerbsFabric::probe() noexcept {
+  std::uint64_t times = 0;
+  [[maybe_unused]] const ssize_t got = ::read(timer_, &times, sizeof times);
+  if (links_.empty()) return set_timer(0);
+  for (const auto& [qp_number, link] : links_) {
+    // What is under way tells by itself.
+    if (link->state != VerbsLink::State::open || link->sends != 0) continue;
+    ibv_send_wr request{};
+    request.wr_id = kSend | kProbe;
+    request.opcode = IBV_WR_RDMA_WRITE;
+    request.send_flags = IBV_SEND_SIGNALED;
+    ibv_send_wr* bad = nullptr;
+    if (ibv_post_send(link->id->qp, &request, &bad) == 0) ++link->sends;
+  }
+}
+
 // ---- what completes
 
 std::uint32_t VerbsFabric::take_told(std::span<Event> out) noexcept {
@@ -282,6 +303,7 @@ bool VerbsFabric::translate(const ibv_wc& completion, Event* ret_event) noexcept
       stopped(*link);
     if (quiet) return false;
     if (link->state == VerbsLink::State::ending && link->sends == 0) tell_end(*link);
+    if ((completion.wr_id & kProbe) != 0) return false;
     if (flushed && link->end_number != 0) number = link->end_number;
     *ret_event = {.kind = Event::Kind::sent,
                   .number = number,

@@ -31,7 +31,7 @@ struct VerbsLink final : messages::Link {
   };
   rdma_cm_id* id = nullptr;
   std::uint32_t qp_number = 0;
-  std::uint32_t sends = 0;  // under way, those that are not quiet
+  std::uint32_t sends = 0;  // under way, those that are not quiet; a probe, too
   State state = State::requested;
   bool stopped = false;           // its queue pair, and what was sent may still say why
   int end_number = 0;             // ended: why
@@ -73,6 +73,7 @@ class VerbsFabric final : public messages::Fabric, private Concerned {
 
  private:
   static constexpr std::size_t kBatch = 64;
+  static constexpr std::uint32_t kProbes = 1;  // of a connection, under way
 
   // Concerned
   const ibv_cq* queue() const noexcept override { return cq_; }
@@ -85,18 +86,21 @@ class VerbsFabric final : public messages::Fabric, private Concerned {
     kCompletions = 2,
     kDevice = 4,
     kWoken = 8,
-    kCore = 16
+    kCore = 16,
+    kTimer = 32
   };
   int watch(int fd, Ready as) noexcept;
   void look(int timeout_ms) noexcept;
   bool notify() noexcept;
   void nap(int control_fd, std::uint32_t us) noexcept;
   void wake() noexcept;
+  void set_timer(std::uint32_t seconds) noexcept;
   landfall_errc make_queues(landfall_why* why);
   landfall_errc make_epoll(landfall_why* why);
   std::uint64_t address_of(std::uint16_t memory) const noexcept;
   std::uint32_t key_of(const Registered& memory, const char* site) const noexcept;
   int create_qp(VerbsLink& link) noexcept;
+  void probe() noexcept;
   int post_slots(std::span<const std::uint32_t> slots, std::uint32_t key) noexcept;
   int register_spill() noexcept;
 
@@ -128,7 +132,8 @@ class VerbsFabric final : public messages::Fabric, private Concerned {
   ibv_comp_channel* channel_ = nullptr;
   ibv_cq* cq_ = nullptr;
   ibv_srq* srq_ = nullptr;
-  int epoll_ = -1, wake_ = -1;
+  int epoll_ = -1, wake_ = -1, timer_ = -1;
+  bool times_ = false;         // timer_ is set
   std::uint32_t ready_ = 0;    // seen, and not taken yet
   bool looked_ = false;        // wait() has: the next poll that finds nothing need not
   bool has_wait_fd_ = false;   // somebody may sleep on it

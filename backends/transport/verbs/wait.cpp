@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <array>
@@ -19,12 +20,14 @@ using namespace landfall::authoring;
 landfall_errc VerbsFabric::make_epoll(landfall_why* why) {
   epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
   wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (epoll_ < 0 || wake_ < 0)
+  timer_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+  if (epoll_ < 0 || wake_ < 0 || timer_ < 0)
     return refuse_os(why, "epoll_create1", LANDFALL_REASON_event_fd_failed, errno);
   const std::pair<int, Ready> all[] = {{control_->fd, kControl},
                                        {channel_->fd, kCompletions},
                                        {device_.adapter().events_fd(), kDevice},
-                                       {wake_, kWoken}};
+                                       {wake_, kWoken},
+                                       {timer_, kTimer}};
   for (const auto& [fd, as] : all) {
     if (::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK) != 0 || watch(fd, as) != 0)
       return refuse_os(why, "epoll_ctl", LANDFALL_REASON_event_fd_failed, errno);
@@ -112,6 +115,12 @@ void VerbsFabric::nap(int control_fd, std::uint32_t us) noexcept {
                                 {control_fd, POLLIN, 0}}};
   const timespec time{0, static_cast<long>(us) * 1000};
   if (::ppoll(others.data(), others.size(), &time, nullptr) != 0) look(0);
+}
+
+/// Every so many seconds, from now on; 0: no more.
+void VerbsFabric::set_timer(std::uint32_t seconds) noexcept {
+  const itimerspec time{.it_interval = {seconds, 0}, .it_value = {seconds, 0}};
+  times_ = ::timerfd_settime(timer_, 0, &time, nullptr) == 0 && seconds != 0;
 }
 
 void VerbsFabric::wake() noexcept {

@@ -30,6 +30,15 @@ cleanup() {
     pkill -P "$job" 2>/dev/null || true
     kill "$job" 2>/dev/null || true
   done
+  # What does not end by that is what is being tested.
+  for ((job = 0; job < 100; job++)); do
+    [ -n "$(jobs -pr)" ] || break
+    pause 0.1
+  done
+  for job in $(jobs -pr); do
+    pkill -9 -P "$job" 2>/dev/null || true
+    kill -9 "$job" 2>/dev/null || true
+  done
   wait 2>/dev/null || true
   ip netns del peer 2>/dev/null || true
   rmmod landfall_nic 2>/dev/null || true

@@ -51,6 +51,23 @@ rdma_counter() {  # rdma_counter DEVICE NAME
   cat "/sys/class/infiniband/$1/ports/1/hw_counters/$2"
 }
 
+# rdma_ends WHO REASON: the process $receiver or $sender, whose errors are in near or far, fails and says this.
+rdma_ends() {
+  local process=${!1} log=near status=0 i
+  [ "$1" = receiver ] || log=far
+  for ((i = 0; i < patience * 10; i++)); do
+    kill -0 "$process" 2>/dev/null || break
+    pause 0.1
+  done
+  if kill -0 "$process" 2>/dev/null; then
+    rdma_state >&2
+    die "the $1 does not end: $(cat "$work/$log")"
+  fi
+  wait "$process" || status=$?
+  expect "exit status of the $1" "$status" -ne 0
+  grep -qE "$2" "$work/$log" || die "the $1 says: $(cat "$work/$log")"
+}
+
 # rdma_listening PORT PROGRAM PROCESS: the process listens at that port, by rdma or ss (sockets).
 rdma_listening() {
   local tries

@@ -91,6 +91,31 @@ for provider in verbs 'verbs;ofi_rxm'; do
 done
 unset LD_LIBRARY_PATH
 
+echo "-- the link goes down, where there are no connections: both sides hear of it"
+mkfifo "$work/slow"
+exec 7<>"$work/slow"
+silent=(--transport ofi --option 'ofi.provider=verbs;ofi_rxm' --option ofi.keepalive=2 --memory host)
+rm -f "$work/port"
+"$landfall" recv "${silent[@]}" --option ofi.device=rxe0 --size 16MiB --once --listen "$here:0" --to "$work/slow" \
+  --port-file "$work/port" >"$work/near" 2>&1 &
+# shellcheck disable=SC2034  # by name
+receiver=$!
+until [ -e "$work/port" ]; do
+  kill -0 $receiver 2>/dev/null || die "the receiver ended: $(cat "$work/near")"
+  pause 0.05
+done
+peer "$landfall" send "${silent[@]}" --option ofi.device=rxe1 --to "$here:$(cat "$work/port")" - </dev/zero >"$work/far" 2>&1 &
+# shellcheck disable=SC2034  # by name
+sender=$!
+pause 3  # until nothing moves any more
+peer ip link set lf1 down
+rdma_ends sender 'LF13(12|13|33)'
+cat <&7 >/dev/null &  # so that it looks at its flow again
+reader=$!
+rdma_ends receiver 'LF13(12|13|33)'
+kill $reader 2>/dev/null || true
+peer ip link set lf1 up
+
 for device in rxe0 rxe1; do
   expect "packets that came to $device" "$(rdma_counter $device rcvd_pkts)" -gt 0
   expect "receivers that were not ready" "$(rdma_counter $device rcvd_rnr_err)" -eq 0
