@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: every byte arrives once, in order, where the kernel says it is, and is marked as what it
 // is; pages go back in few calls, each once; what the kernel does not report is noticed.
+#include <sys/eventfd.h>
+
+#include <thread>
+
 #include "devmem-tcp/rig_test.hpp"
 
 namespace landfall::devmem::test {
@@ -397,6 +401,54 @@ TEST(DevmemTcp, ServesManyFlows) {
     return all;
   }));
   EXPECT_EQ(rig.kernel.wrong_tokens, 0u);
+}
+
+/// A flow that has brought 17 MiB at 64 MiB/s.
+Stream& add_bulk(Rig& rig) {
+  rig.now_ns = 250'000'000;
+  Stream& stream = rig.add();
+  EXPECT_TRUE(rig.transfer(stream, 17u << 20));
+  return stream;
+}
+
+// The bytes of a bulk stream gather, unless something else wants the thread.
+TEST(DevmemTcp, LetsABulkStreamGather) {
+  Rig rig;
+  Stream& stream = add_bulk(rig);
+  stream.send(100'000);
+  std::int32_t control = 0;
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(rig.queue.wait(-1, UINT64_MAX, &control), LANDFALL_ERRC_ok);
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds{2});
+  EXPECT_EQ(control, 0);
+  EXPECT_NE(rig.poll(), 0u);
+  EXPECT_TRUE(rig.until([&] { return stream.got == stream.sent; }));
+
+  const Fd waker{::eventfd(1, EFD_CLOEXEC)};
+  EXPECT_EQ(rig.queue.wait(waker.get(), UINT64_MAX, &control), LANDFALL_ERRC_ok);
+  EXPECT_EQ(control, 1) << "and no byte came";
+}
+
+// One that stands still is waited for as every other is: by one call, to its next byte.
+TEST(DevmemTcp, WaitsOnWhereNothingHasGathered) {
+  Rig rig;
+  Stream& stream = add_bulk(rig);
+  std::thread later{[&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds{30});
+    stream.send(1000);
+  }};
+  std::int32_t control = 0;
+  EXPECT_EQ(rig.queue.wait(-1, UINT64_MAX, &control), LANDFALL_ERRC_ok);
+  later.join();
+  EXPECT_NE(rig.poll(), 0u);
+  EXPECT_EQ(stream.got, stream.sent);
+}
+
+TEST(DevmemTcp, GathersUnlessItIsToldNotTo) {
+  Options options;
+  EXPECT_EQ(read_options("gather=off\nwindow=4MiB\n", &options, nullptr), LANDFALL_ERRC_ok);
+  EXPECT_FALSE(options.gather);
+  EXPECT_EQ(read_options("gather=1\n", &options, nullptr), LANDFALL_ERRC_invalid_argument);
 }
 
 // The windows of all flows together stay within half of the pool.

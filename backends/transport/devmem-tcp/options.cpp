@@ -6,7 +6,8 @@
 namespace landfall::devmem {
 landfall_errc read_options(const char* text, Options* ret_options, landfall_why* reterr_why) {
   return transport::read_options(
-      text, "devmem-tcp", "rx-page=BYTES (a power of two), window=BYTES or spill=BYTES", reterr_why,
+      text, "devmem-tcp",
+      "rx-page=BYTES (a power of two), window=BYTES, spill=BYTES or gather=on|off", reterr_why,
       [&](std::string_view key, std::string_view value) { return ret_options->read(key, value); });
 }
 

@@ -32,6 +32,8 @@ void Queue::Unmap::operator()(void* address) const noexcept {
 landfall_errc Queue::open(const landfall_queue_spec& spec, landfall_why* why) {
   const landfall_host* const host = domain_.host();
   extents_max_ = spec.extents_max;
+  // A sixteenth of the pool: the rest is for the window to open.
+  gathering_.open(host, spec.slice_length / 16, domain_.options().gather);
   returns_.emplace(domain_.kernel(), host, spec.flows_max, domain_.held_back_max());
   spill_.emplace(spec.spill);
   control_ = std::make_unique<std::byte[]>(kPiecesMax * kPieceSpace + kInqSpace);

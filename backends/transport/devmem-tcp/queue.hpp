@@ -14,6 +14,7 @@
 #include "devmem-tcp/domain.hpp"
 #include "devmem-tcp/flow.hpp"
 #include "devmem-tcp/tokens.hpp"
+#include "shared/gathering.hpp"
 #include "shared/ordinary.hpp"
 #include "shared/spill.hpp"
 
@@ -74,7 +75,10 @@ class Queue {
   // receive.cpp
   bool room() const noexcept { return backlog_.empty() && count_ < out_.size(); }
   void emit(const landfall_record& record);
-  void look(int timeout_ms, bool* ret_control);
+  /// False: nothing has come.
+  bool look(int timeout_ms, bool* ret_control);
+  bool scarce() const noexcept;
+  void nap(int control_fd, std::uint32_t us) noexcept;
   void receive(Flow& flow);
   /// True: try again at once.
   bool after_error(Flow& flow, int number);
@@ -120,6 +124,8 @@ class Queue {
   } run_;
   std::uint32_t polls_ = 0;
   std::uint32_t applied_share_ = 0;
+  std::uint64_t poll_bytes_ = 0;  // told by the poll under way
+  transport::Gathering gathering_{{.least_bytes_per_second = 32u << 20, .most_us = 2000}};
   bool slept_ = false;  // in wait(), and has not polled in vain since
   bool told_starved_ = false;
   bool revoked_ = false;

@@ -3,6 +3,7 @@
 // kernel names by control messages, and what it had to copy in the spill.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -45,6 +46,7 @@ std::uint32_t Queue::poll(std::span<landfall_record> out) {
     receive(flows_.runnable.pop());
   }
   if (count_ == 0) returns_->flush_idle();
+  gathering_.told(std::exchange(poll_bytes_, 0));
   if (!flows_.done.empty()) tell_closed();
   tell_of_spill();
   out_ = {};
@@ -58,8 +60,8 @@ void Queue::emit(const landfall_record& record) {
     backlog_.push_back(record);
 }
 
-void Queue::look(int timeout_ms, bool* ret_control) {
-  if (fault("epoll_wait") != 0) return;
+bool Queue::look(int timeout_ms, bool* ret_control) {
+  if (fault("epoll_wait") != 0) return false;
   const int count =
       ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout_ms);
   for (int i = 0; i < count; ++i) {
@@ -77,6 +79,7 @@ void Queue::look(int timeout_ms, bool* ret_control) {
       run(flow);
     }
   }
+  return count > 0;
 }
 
 /// The lifeline hung up: nothing more is received, what is out stays valid.
@@ -110,12 +113,14 @@ void Queue::receive(Flow& flow) {
       got = domain_.kernel().recvmsg(flow.socket.get(), &message, kMsgSockDevmem | MSG_DONTWAIT);
       if (got < 0) number = errno;
     }
-    if (got > 0)
+    if (got > 0) {
+      poll_bytes_ += static_cast<std::uint64_t>(got);
       take_pieces(flow, message, static_cast<std::uint64_t>(got));
-    else if (got < 0)
+    } else if (got < 0) {
       again = after_error(flow, number);
-    else
+    } else {
       fail(flow, 0, 0);
+    }
   }
   run(flow);
 }
@@ -311,11 +316,20 @@ std::uint32_t Queue::arm() {
   if (!flows_.runnable.empty())
     armed |= extents_out_ == extents_max_ ? LANDFALL_ARM_WANTS_RETURNS : LANDFALL_ARM_READY;
   // What a dry pool drops wakes nobody.
-  const bool scarce =
-      std::uint64_t{pieces_out_} * domain_.page_bytes() >= domain_.region_bytes() / 2;
-  if (!flows_.starved.empty() || scarce) armed |= LANDFALL_ARM_WANTS_RETURNS;
-  if ((armed & LANDFALL_ARM_READY) == 0) scarce ? returns_->flush_all() : returns_->flush_idle();
+  if (!flows_.starved.empty() || scarce()) armed |= LANDFALL_ARM_WANTS_RETURNS;
+  if ((armed & LANDFALL_ARM_READY) == 0) scarce() ? returns_->flush_all() : returns_->flush_idle();
   return armed;
+}
+
+bool Queue::scarce() const noexcept {
+  return std::uint64_t{pieces_out_} * domain_.page_bytes() >= domain_.region_bytes() / 2;
+}
+
+/// Bytes gather meanwhile; whatever else comes ends it.
+void Queue::nap(int control_fd, std::uint32_t us) noexcept {
+  std::array<pollfd, 2> others{{{control_fd, POLLIN, 0}, {domain_.lifeline(), POLLRDHUP, 0}}};
+  const timespec time{0, static_cast<long>(us) * 1000};
+  ::ppoll(others.data(), others.size(), &time, nullptr);
 }
 
 landfall_errc Queue::wait(int control_fd, std::uint64_t timeout_ns, std::int32_t* ret_control) {
@@ -329,7 +343,11 @@ landfall_errc Queue::wait(int control_fd, std::uint64_t timeout_ns, std::int32_t
     control_fd_ = control_fd;
   }
   bool control = false;
-  look(authoring::milliseconds_of(timeout_ns), &control);
+  const bool may_gather = flows_.starved.empty() && !scarce();
+  const std::uint32_t us = may_gather ? gathering_.begin(timeout_ns) : 0;
+  if (us != 0) nap(control_fd, us);
+  if (us == 0 || !look(0, &control))
+    look(authoring::milliseconds_of(timeout_ns - std::uint64_t{us} * 1000), &control);
   slept_ = true;
   *ret_control = control ? 1 : 0;
   return LANDFALL_ERRC_ok;

@@ -76,7 +76,7 @@ class Rig {
     host_.struct_size = sizeof host_;
     host_.ctx = this;
     host_.event = [](void*, const landfall_why*) {};
-    host_.now_ns = [](void*) { return std::uint64_t{0}; };
+    host_.now_ns = [](void* ctx) { return static_cast<Rig*>(ctx)->now_ns; };
     host_.fault = [](void* ctx, const char* site) {
       auto& rig = *static_cast<Rig*>(ctx);
       return rig.fault ? rig.fault(site) : 0;
@@ -214,6 +214,7 @@ class Rig {
   std::function<int(std::string_view)> fault;
   landfall_why why{};
   std::uint32_t armed = 0;
+  std::uint64_t now_ns = 0;
   int revoked = 0, starved = 0, fed = 0;
 
  private:

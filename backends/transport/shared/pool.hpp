@@ -25,6 +25,7 @@ struct PoolOptions {
   std::uint32_t rx_page_bytes = 0;  // 0: the CPU's page size
   std::uint64_t window_bytes = 0;   // 0: half of the pool
   std::uint64_t spill_bytes = 2u << 20;
+  bool gather = true;
 
   std::uint32_t page_bytes() const noexcept {
     return rx_page_bytes != 0 ? rx_page_bytes : static_cast<std::uint32_t>(::sysconf(_SC_PAGESIZE));
@@ -40,6 +41,7 @@ struct PoolOptions {
              std::has_single_bit(rx_page_bytes);
     if (key == "window") return read_bytes(value, 1, UINT64_MAX, &window_bytes);
     if (key == "spill") return read_bytes(value, Spill::kBlockBytes, 1u << 30, &spill_bytes);
+    if (key == "gather") return read_switch(value, &gather);
     return false;
   }
 };

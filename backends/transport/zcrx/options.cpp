@@ -10,7 +10,6 @@ using transport::read_bytes;
 
 bool read_one(std::string_view key, std::string_view value, Options* options) {
   if (key == "refill") return read_bytes(value, 1, 32768, &options->refill_entries);
-  if (key == "gather") return transport::read_switch(value, &options->gather);
   if (key == "device") {
     options->no_device = value == "none";
     return options->no_device;

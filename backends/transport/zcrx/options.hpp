@@ -11,7 +11,6 @@ namespace landfall::zcrx {
 struct Options : transport::PoolOptions {
   std::uint32_t refill_entries = 0;  // 0: one for each page
   bool no_device = false;
-  bool gather = true;
 };
 
 /// Errors: invalid_argument, option_not_understood - an unknown key, or a value it cannot have.
