@@ -70,8 +70,6 @@ transfer() {
 
 for provider in verbs 'verbs;ofi_rxm'; do
   transfer "$provider" near peer "$here" "$work/tree/file3"
-  transfer "$provider" peer near "$there" "$work/tree/file3"
-  transfer "$provider" near peer "[$here6]" "$work/tree" --flows 4
   transfer "$provider" peer near "[$there6]" "$work/tree" --flows 4
 done
 
@@ -107,7 +105,12 @@ done
 peer "$landfall" send "${silent[@]}" --option ofi.device=rxe1 --to "$here:$(cat "$work/port")" - </dev/zero >"$work/far" 2>&1 &
 # shellcheck disable=SC2034  # by name
 sender=$!
-pause 3  # until nothing moves any more
+before=$(rdma_counter rxe0 rcvd_pkts)
+for ((i = 0; i < patience * 10; i++)); do
+  [ "$(rdma_counter rxe0 rcvd_pkts)" -le $((before + 10)) ] || break
+  pause 0.1
+done
+pause 3  # until nothing of it moves any more
 peer ip link set lf1 down
 rdma_ends sender 'LF13(12|13|33)'
 cat <&7 >/dev/null &  # so that it looks at its flow again
