@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <string>
+#include <utility>
 
 namespace landfall::cli {
 

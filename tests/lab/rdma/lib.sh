@@ -68,6 +68,19 @@ rdma_ends() {
   grep -qE "$2" "$work/$log" || die "the $1 says: $(cat "$work/$log")"
 }
 
+# The link goes down and, when $sender and $receiver have said so, up again. The receiver writes to a pipe that is
+# descriptor 7 here, and may be waiting for it.
+rdma_lose_link() {
+  local reader reason='LF13(12|13|33)'
+  peer ip link set lf1 down
+  rdma_ends sender "$reason"
+  cat <&7 >/dev/null &
+  reader=$!
+  rdma_ends receiver "$reason"
+  kill $reader 2>/dev/null || true
+  peer ip link set lf1 up
+}
+
 # rdma_listening PORT PROGRAM PROCESS: the process listens at that port, by rdma or ss (sockets).
 rdma_listening() {
   local tries

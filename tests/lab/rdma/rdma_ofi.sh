@@ -111,13 +111,7 @@ for ((i = 0; i < patience * 10; i++)); do
   pause 0.1
 done
 pause 3  # until nothing of it moves any more
-peer ip link set lf1 down
-rdma_ends sender 'LF13(12|13|33)'
-cat <&7 >/dev/null &  # so that it looks at its flow again
-reader=$!
-rdma_ends receiver 'LF13(12|13|33)'
-kill $reader 2>/dev/null || true
-peer ip link set lf1 up
+rdma_lose_link
 
 for device in rxe0 rxe1; do
   expect "packets that came to $device" "$(rdma_counter $device rcvd_pkts)" -gt 0

@@ -105,14 +105,8 @@ for to in /dev/null "$work/slow"; do
   send --option verbs.keepalive=1
   under_way "$before"
   [ "$to" = /dev/null ] || pause 3  # until nothing moves any more
-  peer ip link set lf1 down
-  rdma_ends sender 'LF13(12|13|33)'
-  cat <&7 >/dev/null &  # so that it looks at its flow again
-  reader=$!
-  rdma_ends receiver 'LF13(12|13|33)'
-  kill $reader 2>/dev/null || true
+  rdma_lose_link
   exec 7<&-
-  peer ip link set lf1 up
   rdma_check_clean
 
   # After that no connection was made over these devices any more (seen on Linux 7.3; why was not found out).
