@@ -226,7 +226,10 @@ void VerbsFabric::probe() noexcept {
     request.opcode = IBV_WR_RDMA_WRITE;
     request.send_flags = IBV_SEND_SIGNALED;
     ibv_send_wr* bad = nullptr;
-    if (ibv_post_send(link->id->qp, &request, &bad) == 0) ++link->sends;
+    if (const int number = ibv_post_send(link->id->qp, &request, &bad))
+      ended(*link, number);
+    else
+      ++link->sends;
   }
 }
 
