@@ -135,8 +135,9 @@ bool Rig::step() {
 
 void Rig::sleep(std::chrono::nanoseconds at_most) {
   if (pace == Pace::waits) return;  // step() does
+  // Long beside what a sender needs to become one (ofi_rxm under tsan: half a second).
   if (pace == Pace::polls_now_and_then)
-    return std::this_thread::sleep_for(std::chrono::milliseconds{10});
+    return std::this_thread::sleep_for(std::chrono::milliseconds{100});
   std::vector<pollfd> fds;
   for (std::size_t i = 0; i < group->size(); ++i) {
     Result<bool> armed = receiver(i).arm();
