@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What keeps a Buffer alive: nothing under it is freed or used again before it is dropped.
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <array>
 #include <atomic>
 
 #include "conformance/rig.hpp"
 #include "landfall_test/census.hpp"
+#include "landfall_test/child.hpp"
 
 namespace landfall::test {
 namespace {
@@ -199,20 +198,15 @@ TEST_P(Lifetimes, AForkedChildIsInert) {
   ASSERT_NE(rig, nullptr);
   Stream& stream = *rig->streams[0];
   const std::size_t out = stream.held.size();
-  const ::pid_t child = ::fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
+  EXPECT_TRUE(holds_in_child([&] {
     std::vector<Completion> batch(4);
     const auto polled = rig->receiver().poll(batch);
     const bool right = !polled && polled.error().code() == Errc::wrong_process;
     const auto bytes = stream.held[0].buffer().host_bytes();
     for (Held& held : stream.held) held.drop_unchecked();
     rig->group.reset();
-    ::_exit(right && !bytes ? 0 : 1);
-  }
-  int status = -1;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "status " << status;
+    return right && !bytes;
+  }));
   rig->step();
   EXPECT_EQ(rig->receiver().buffers_out(), out);
   for (const Held& held : stream.held) EXPECT_TRUE(held.unchanged());

@@ -5,9 +5,9 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include "landfall/base/units.hpp"
+#include "landfall_test/child.hpp"
 #include "landfall_test/memory_source.hpp"
 
 namespace landfall {
@@ -42,12 +42,10 @@ TEST_F(HostSource, GivesAnonymousSharedPages) {
   // A forked child sees the same bytes: no copy-on-write splits them from the transport's.
   auto bytes = *region.memory().host_bytes();
   bytes[0] = std::byte{1};
-  const pid_t child = ::fork();
-  if (child == 0) {
+  EXPECT_TRUE(test::holds_in_child([&] {
     bytes[0] = std::byte{2};
-    ::_exit(0);
-  }
-  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+    return true;
+  }));
   EXPECT_EQ(bytes[0], std::byte{2});
 }
 
@@ -223,34 +221,27 @@ TEST_F(HostSource, LocksItsPages) {
   test::expect_usable(region);
 }
 
-// What a process without privileges sees: answers 0 where `body` answers true there.
+/// Whether a process without privileges sees that `body` is true.
 template <class Body>
-int as_nobody(Body&& body) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    if (::geteuid() == 0 && ::setresuid(65534, 65534, 65534) != 0) ::_exit(2);
-    ::_exit(body() ? 0 : 1);
-  }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return status;
+bool holds_for_nobody(Body&& body) {
+  return test::holds_in_child(
+      [&] { return (::geteuid() != 0 || ::setresuid(65534, 65534, 65534) == 0) && body(); });
 }
 
 TEST_F(HostSource, NamesTheLimitOfLockedMemory) {
-  EXPECT_EQ(as_nobody([&] {
-              const rlimit limit{64_KiB, 64_KiB};
-              ::setrlimit(RLIMIT_MEMLOCK, &limit);
-              const Error error = refused(context_, {.size_bytes = 1_MiB, .locked = true});
-              const std::string text = error.describe();
-              const bool named = text.find("1048576 bytes") != std::string::npos &&
-                                 text.find("limit is 65536") != std::string::npos &&
-                                 text.find("ulimit -l 1024") != std::string::npos;
-              if (!named) std::fprintf(stderr, "%s\n", text.c_str());
-              return named && error.code() == Errc::limit_reached &&
-                     error.reason() == ReasonCode::memlock_limit &&
-                     Region::allocate(context_, {.size_bytes = 32_KiB, .locked = true}).has_value();
-            }),
-            0);
+  EXPECT_TRUE(holds_for_nobody([&] {
+    const rlimit limit{64_KiB, 64_KiB};
+    ::setrlimit(RLIMIT_MEMLOCK, &limit);
+    const Error error = refused(context_, {.size_bytes = 1_MiB, .locked = true});
+    const std::string text = error.describe();
+    const bool named = text.find("1048576 bytes") != std::string::npos &&
+                       text.find("limit is 65536") != std::string::npos &&
+                       text.find("ulimit -l 1024") != std::string::npos;
+    if (!named) std::fprintf(stderr, "%s\n", text.c_str());
+    return named && error.code() == Errc::limit_reached &&
+           error.reason() == ReasonCode::memlock_limit &&
+           Region::allocate(context_, {.size_bytes = 32_KiB, .locked = true}).has_value();
+  }));
 }
 
 // RLIMIT_FSIZE would end the process by SIGXFSZ.

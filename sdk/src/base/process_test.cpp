@@ -2,21 +2,12 @@
 #include "base/process.hpp"
 
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
+
+#include "landfall_test/child.hpp"
 
 namespace landfall::detail {
 namespace {
-
-/// Whether the child that `check` runs in, forked here, says yes.
-template <typename Check>
-bool holds_in_a_child(Check&& check) {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(check() ? 0 : 1);
-  int status = -1;
-  ::waitpid(child, &status, 0);
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
 
 // Goal: what is remembered is right in the process, its child and its child's child, and is still
 // right here after they were.
@@ -26,7 +17,8 @@ TEST(Process, IsNotItsParent) {
   const auto is_itself = [] {
     return this_process() == ::getpid() && this_process() == ::getpid();
   };
-  EXPECT_TRUE(holds_in_a_child([&] { return is_itself() && holds_in_a_child(is_itself); }));
+  EXPECT_TRUE(test::holds_in_child([&] { return is_itself() && test::holds_in_child(is_itself); }));
+  EXPECT_FALSE(test::holds_in_child([&] { return !is_itself(); }));
   EXPECT_EQ(this_process(), ::getpid());
 }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the C API answers to handles of buffers that are not out.
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <thread>
 #include <utility>
 
 #include "landfall_test/c_api.hpp"
+#include "landfall_test/child.hpp"
 
 namespace {
 
@@ -136,16 +136,11 @@ TEST_F(CApi, AForkedChildIsRefused) {
   const int fd = connect();
   ASSERT_EQ(::send(fd, "a", 1, 0), 1);
   landfall_buffer_t* buffer = next_buffer();
-  const pid_t child = ::fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
+  EXPECT_TRUE(landfall::test::holds_in_child([&] {
     expect_refused(buffer, LANDFALL_ERRC_wrong_process);
     EXPECT_EQ(landfall_buffer_drop(buffer), LANDFALL_ERRC_wrong_process);
-    ::_exit(HasFailure() ? 1 : 0);
-  }
-  int status = -1;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+    return !HasFailure();
+  }));
   EXPECT_EQ(*static_cast<const char*>(landfall_buffer_data(buffer)), 'a');
   EXPECT_EQ(landfall_buffer_drop(buffer), LANDFALL_ERRC_ok);
   ::close(fd);

@@ -5,13 +5,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstring>
 
 #include "landfall/abi/authoring.hpp"
 #include "landfall/base/units.hpp"
+#include "landfall_test/child.hpp"
 #include "landfall_test/fault_loop.hpp"
 #include "memory/region_core.hpp"
 
@@ -294,14 +294,10 @@ TEST_F(RegionTest, WithoutHostViewOrCompanionThereIsNoSpill) {
 // Goal: a forked child drops its copy without touching what the parent still uses.
 TEST_F(RegionTest, AForkedChildReleasesNothing) {
   auto region = std::make_unique<Region>(allocate());
-  const pid_t child = ::fork();
-  if (child == 0) {
+  EXPECT_TRUE(test::holds_in_child([&] {
     region.reset();
-    ::_exit(script_.alive == 1 ? 0 : 1);
-  }
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_EQ(status, 0);
+    return script_.alive == 1;
+  }));
   EXPECT_EQ(script_.alive, 1);
 }
 

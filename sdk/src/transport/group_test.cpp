@@ -2,15 +2,13 @@
 // Goal: Buffers, flows and Groups end as they should, in whatever order, thread or process.
 #include "landfall/transport/group.hpp"
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <array>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "landfall_test/census.hpp"
+#include "landfall_test/child.hpp"
 #include "models/scripted.hpp"
 
 namespace landfall {
@@ -169,20 +167,15 @@ TEST_F(Scripted, AForkedChildIsInert) {
   push_data(1, 10);
   Completion first = expect(Completion::Kind::data);
   Completion second = expect(Completion::Kind::data);
-  const pid_t child = ::fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
+  EXPECT_TRUE(test::holds_in_child([&] {
     std::array<Completion, 1> one;
     const bool inert = receiver().poll(one).error().code() == Errc::wrong_process &&
                        first.buffer.host_bytes().error().code() == Errc::wrong_process;
     first.buffer.reset();
     { Buffer dropped = std::move(second.buffer); }
     group_.reset();
-    ::_exit(inert ? 0 : 1);
-  }
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_EQ(status, 0);
+    return inert;
+  }));
   expect(Completion::Kind::none);
   EXPECT_TRUE(transport_->scripted_returns().empty()) << "the child gave nothing back";
   first.buffer.reset();

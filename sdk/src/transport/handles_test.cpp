@@ -2,14 +2,14 @@
 #include "transport/handles.hpp"
 
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include "landfall_test/child.hpp"
 
 namespace landfall::detail {
 namespace {
@@ -149,22 +149,16 @@ TEST_F(Handles, AForkedChildHasItsOwn) {
     while (!done.load()) std::this_thread::yield();
   }};
   while (!held.load()) std::this_thread::yield();
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::alarm(30);
+  EXPECT_TRUE(test::holds_in_child([&] {
     bool right = !accepted(made) && handle_refusal() == Errc::wrong_process;
     SlotTable own = *SlotTable::make(1);
     void* const handle = Slot::lease(own.take()).into_handle();
     right =
         right && accepted(handle) && !accepted(made) && handle_refusal() == Errc::invalid_argument;
-    ::_exit(right && !HasFailure() ? 0 : 1);
-  }
+    return right && !HasFailure();
+  }));
   done.store(true);
   holder.join();
-  ASSERT_GE(child, 0);
-  int status = -1;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
   EXPECT_TRUE(accepted(made)) << "the parent's is left as it was";
 }
 

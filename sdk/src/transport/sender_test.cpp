@@ -3,10 +3,9 @@
 // with the truth about how they went, and its end is what the peer sees.
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "landfall/base/limits.hpp"
+#include "landfall_test/child.hpp"
 #include "landfall_test/fault_loop.hpp"
 #include "transport/sender_rig_test.hpp"
 
@@ -349,16 +348,11 @@ TEST_F(SenderTest, IsInertInAForkedChild) {
   {
     Sender sender = attach(group, ours);
     ASSERT_TRUE(sender.send(0, kSize));
-    const pid_t child = ::fork();
-    ASSERT_GE(child, 0);
-    if (child == 0) {
+    EXPECT_TRUE(test::holds_in_child([&] {
       const bool inert = sender.send(0, 1).error().code() == Errc::wrong_process;
       { const Sender dropped = std::move(sender); }
-      ::_exit(inert ? 0 : 1);
-    }
-    int status = -1;
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
-    EXPECT_EQ(status, 0);
+      return inert;
+    }));
     ASSERT_TRUE(sender.finish());
     Peer peer{std::move(theirs)};
     drain(sender);
