@@ -6,7 +6,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace landfall::tcp {
@@ -25,15 +27,15 @@ std::uint32_t rcvbuf_of(int fd) noexcept {
 
 /// SO_RCVLOWAT makes room for what it asks for: how much memory that is depends on the kernel and
 /// on what came so far (tcp_set_rcvlowat, net/ipv4/tcp.c; tcp_space_from_win). So it is tried.
-std::uint32_t grow_rcvbuf(int fd, std::uint32_t have) noexcept {
-  std::uint32_t now = have, lowat = kSameHostRcvbuf / 16;
-  while (now == have && lowat < kSameHostRcvbuf) {
+std::uint32_t grow_rcvbuf(int fd, std::uint32_t have, std::uint32_t want) noexcept {
+  std::uint32_t now = have, lowat = want / 16;
+  while (now == have && lowat < want) {
     lowat *= 2;
     if (!set(fd, SOL_SOCKET, SO_RCVLOWAT, lowat)) break;
     now = rcvbuf_of(fd);
   }
-  if (now > have && now < kSameHostRcvbuf) {
-    const std::uint64_t exact = std::uint64_t{lowat} * kSameHostRcvbuf / now;
+  if (now > have && now < want) {
+    const std::uint64_t exact = std::uint64_t{lowat} * want / now;
     set(fd, SOL_SOCKET, SO_RCVLOWAT, static_cast<std::uint32_t>(exact));
   }
   set(fd, SOL_SOCKET, SO_RCVLOWAT, 1);
@@ -41,6 +43,12 @@ std::uint32_t grow_rcvbuf(int fd, std::uint32_t have) noexcept {
 }
 
 }  // namespace
+
+std::uint32_t same_host_rcvbuf() noexcept {
+  static const auto bytes =
+      static_cast<std::uint32_t>(std::clamp(::sysconf(_SC_LEVEL2_CACHE_SIZE), 1L << 20, 2L << 20));
+  return bytes;
+}
 
 bool is_on_this_host(int fd) noexcept {
   sockaddr_in6 here{}, there{};  // the largest that TCP has
@@ -63,9 +71,10 @@ bool fix_rcvbuf(int fd) noexcept {
   if (::getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &locks, &length) != 0) return false;
   const std::uint32_t have = rcvbuf_of(fd);
   if ((locks & SOCK_RCVBUF_LOCK) != 0 || have == 0) return false;
-  const std::uint32_t now = have < kSameHostRcvbuf / 8 * 7 ? grow_rcvbuf(fd, have) : have;
+  const std::uint32_t want = same_host_rcvbuf();
+  const std::uint32_t now = have < want / 8 * 7 ? grow_rcvbuf(fd, have, want) : have;
   // A smaller one would be worse than the kernel's; a larger one is the kernel's.
-  if (now < kSameHostRcvbuf / 8 * 7 || now > kSameHostRcvbuf / 8 * 9) return false;
+  if (now < want / 8 * 7 || now > want / 8 * 9) return false;
   // The mark has made the window as small as itself; a window of all that there is room for.
   return set(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, now) &&
          set(fd, SOL_SOCKET, SO_BUF_LOCK, locks | SOCK_RCVBUF_LOCK);

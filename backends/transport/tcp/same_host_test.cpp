@@ -21,7 +21,7 @@ bool is_fixed(const Fd& socket) {
 }
 bool is_short(const Fd& socket) {
   const std::uint32_t bytes = option_of(socket, SO_RCVBUF);
-  return bytes >= kSameHostRcvbuf / 8 * 7 && bytes <= kSameHostRcvbuf / 8 * 9;
+  return bytes >= same_host_rcvbuf() / 8 * 7 && bytes <= same_host_rcvbuf() / 8 * 9;
 }
 
 class SameHost : public Tcp {
@@ -62,6 +62,11 @@ TEST_P(SameHost, AStreamFromHereHasAShortBufferUntilItIsGivenBack) {
   }
 }
 
+TEST(SameHostRcvbuf, FitsTheCacheOfAProcessor) {
+  const long cache = ::sysconf(_SC_LEVEL2_CACHE_SIZE);
+  EXPECT_EQ(same_host_rcvbuf(), std::clamp(cache, 1L << 20, 2L << 20));
+}
+
 TEST_P(SameHost, OthersAreLeftToTheKernel) {
   OPEN_OR_SKIP(core);
   Fd seen;
@@ -89,10 +94,12 @@ TEST_P(SameHost, WhatTheApplicationHasSetStays) {
 TEST_P(SameHost, ALargerBufferStays) {
   OPEN_OR_SKIP(core);
   auto sockets = tcp_pair();
-  const int lowat = 1 << 20;  // the kernel makes room for more than that
+  const auto lowat =
+      static_cast<int>(same_host_rcvbuf());  // the kernel makes room for more than that
   ASSERT_EQ(::setsockopt(sockets.first.get(), SOL_SOCKET, SO_RCVLOWAT, &lowat, sizeof lowat), 0);
   const std::uint32_t before = option_of(sockets.first, SO_RCVBUF);
-  if (before <= kSameHostRcvbuf) GTEST_SKIP() << "net.ipv4.tcp_rmem allows " << before << " bytes";
+  if (before <= same_host_rcvbuf())
+    GTEST_SKIP() << "net.ipv4.tcp_rmem allows " << before << " bytes";
   Fd seen;
   core.add(std::move(sockets), false, &seen);
   EXPECT_FALSE(is_fixed(seen));
