@@ -25,6 +25,8 @@ program unlisted.sh 'exit 77'
 program listed.sh 'exit 77'
 program zcrx.sh 'echo "[  SKIPPED ] Zcrx.Large (0 ms)"; echo "[  SKIPPED ] Zcrx.Large"'
 program reasonless.sh 'echo "[  SKIPPED ] Bad.NoReason"'
+# shellcheck disable=SC2016  # expanded in there
+program brief.sh '[ "$GTEST_BRIEF" = 1 ] || echo "[  SKIPPED ] Zcrx.Large"'
 program both.sh 'echo "[  SKIPPED ] Zcrx.Large"; exit 1'
 
 expect 77 "" good.sh
@@ -35,4 +37,5 @@ expect 77 7.3.4 listed.sh
 expect 1 7.3.4 zcrx.sh
 expect 0 6.12.107 zcrx.sh
 expect 1 7.3.4 reasonless.sh
+GTEST_BRIEF=1 expect 1 7.3.4 brief.sh
 expect 1 6.12.107 both.sh

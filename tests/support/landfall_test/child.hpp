@@ -8,8 +8,8 @@
 
 namespace landfall::test {
 
-/// Whether `check` says yes in a child that is forked for it. No destructor of this process runs
-/// there, and one that stands still is ended after half a minute.
+/// Whether `check` says yes in a child that is forked for it: only what `check` itself destroys is
+/// destroyed there. One that stands still is ended after half a minute.
 template <class Check>
 bool holds_in_child(Check&& check) {
   constexpr unsigned kPatience = 30;  // seconds
