@@ -64,6 +64,7 @@ Errc QueueCore::enter() noexcept {
   if (!bound_) {
     bound_ = true;
     owner_ = ::pthread_self();
+    returns_.set_poller();
   }
   if (::pthread_equal(owner_, ::pthread_self()) == 0) return Errc::wrong_thread;
   return stopped_ ? Errc::closed : Errc::ok;
@@ -85,7 +86,7 @@ Result<std::size_t> QueueCore::poll(std::span<Completion> out, bool sleeps_next)
     if (last_count_ != 0) take_back(out.first(std::min(last_count_, out.size())));
     if (retiring_ != nullptr) retire_flows();
     if (fenced_ != nullptr || fenced_new_.load(std::memory_order_relaxed) != nullptr) take_passed();
-    if (const ReturnLink* list = returns_.take_all(); list != nullptr) reclaim(list);
+    take_returns();
 
     out_span_ = out;
     out_count_ = 0;

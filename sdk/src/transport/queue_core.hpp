@@ -155,6 +155,8 @@ class QueueCore {
   // returns.cpp
   class Returning;
   void take_back(std::span<Completion> out) noexcept;
+  /// What was dropped, on this thread and on others.
+  void take_returns() noexcept;
   void reclaim(const ReturnLink* list) noexcept;
   void extent_back(Slot* slot) noexcept;
   void queue_return(Slot* slot) noexcept;

@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <thread>
 #include <vector>
+
+#include "base/membarrier.hpp"
 
 namespace landfall::detail {
 namespace {
@@ -90,6 +93,71 @@ TEST(ReturnStack, ExactlyOneClosesAnOrphan) {
     for (std::thread& dropper : droppers) dropper.join();
     ASSERT_EQ(closed.load(), 1);
     ASSERT_EQ(back + static_cast<std::int64_t>(length(stack.take_all())), kAll);
+  }
+}
+
+// Goal: what the polling thread drops itself waits in a list of its own, newest first; nothing else
+// may go there, and nobody sleeps over it.
+TEST(ReturnStack, ThePollingThreadHasAListOfItsOwn) {
+  if (!can_fence_all_threads()) GTEST_SKIP() << "membarrier(2) is missing or refused";
+  ReturnStack stack;
+  Slots slots{4};
+  EXPECT_FALSE(stack.push_here(slots[0])) << "nobody polls yet";
+  stack.set_poller();
+  EXPECT_TRUE(stack.push_here(slots[0]));
+  EXPECT_TRUE(stack.push_here(slots[1]));
+  std::thread{[&] { EXPECT_FALSE(stack.push_here(slots[2])); }}.join();
+  EXPECT_FALSE(stack.empty());
+  EXPECT_FALSE(stack.sleep());
+  EXPECT_EQ(stack.take_all(), nullptr);
+  const ReturnLink* list = stack.take_here();
+  EXPECT_EQ(SlotChunk::slot_of(list), slots[1]);
+  EXPECT_EQ(length(list), 2u);
+  EXPECT_EQ(stack.take_here(), nullptr);
+  EXPECT_TRUE(stack.empty());
+
+  // A sleeper's own drop wakes it as any other does: it may sleep in an epoll of its own.
+  EXPECT_TRUE(stack.sleep());
+  EXPECT_FALSE(stack.push_here(slots[2]));
+  EXPECT_EQ(stack.push(slots[2]), ReturnStack::Pushed::wake_poller);
+  stack.wake_done();
+  EXPECT_TRUE(stack.push_here(slots[3]));
+  EXPECT_EQ(length(stack.take_all()), 1u);
+  EXPECT_EQ(length(stack.take_here()), 1u);
+
+  stack.stop();
+  EXPECT_FALSE(stack.push_here(slots[0]));
+  EXPECT_EQ(stack.push(slots[0]), ReturnStack::Pushed::quietly);
+  EXPECT_EQ(length(stack.take_all()), 1u);
+  EXPECT_EQ(length(stack.orphan()), 0u);
+  EXPECT_FALSE(stack.push_here(slots[1]));
+  EXPECT_EQ(stack.push(slots[1]), ReturnStack::Pushed::orphaned);
+}
+
+// Goal: whoever stops a queue while the thread that polled it drops Buffers gets each of them once.
+// (Without fence_all_threads() some came twice, in one round of a few hundred.)
+TEST(ReturnStack, StoppingMeetsThePollingThreadsDrops) {
+  if (!can_fence_all_threads()) GTEST_SKIP() << "membarrier(2) is missing or refused";
+  constexpr std::size_t kCount = 32 * SlotChunk::kSlots;
+  Slots slots{kCount};
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{1};
+  for (std::size_t round = 0; std::chrono::steady_clock::now() < deadline; ++round) {
+    ReturnStack stack;
+    std::atomic<std::size_t> dropped{0};
+    std::thread poller{[&] {
+      stack.set_poller();
+      for (std::size_t i = 0; i < kCount; ++i) {
+        if (!stack.push_here(slots[i])) stack.push(slots[i]);
+        dropped.store(i + 1, std::memory_order_relaxed);
+      }
+    }};
+    const std::size_t moment = 1 + round * 31 % (kCount / 4);
+    while (dropped.load(std::memory_order_relaxed) < moment) std::this_thread::yield();
+    stack.stop();
+    std::size_t back = length(stack.take_here());
+    poller.join();
+    back += length(stack.take_here()) + length(stack.take_all());
+    ASSERT_EQ(back, kCount) << "round " << round;
   }
 }
 

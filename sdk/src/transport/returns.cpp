@@ -16,6 +16,7 @@ void drop(Slot* slot) noexcept {
 }
 
 void QueueCore::give(Slot* slot) noexcept {
+  if (returns_.push_here(slot)) return;
   const int wake_fd = wake_fd_.get();
   switch (returns_.push(slot)) {
     case ReturnStack::Pushed::quietly:
@@ -103,6 +104,11 @@ void QueueCore::take_back(std::span<Completion> out) noexcept {
   }
 }
 
+void QueueCore::take_returns() noexcept {
+  if (const ReturnLink* list = returns_.take_here(); list != nullptr) reclaim(list);
+  if (const ReturnLink* list = returns_.take_all(); list != nullptr) reclaim(list);
+}
+
 void QueueCore::reclaim(const ReturnLink* list) noexcept {
   Returning returning{*this};
   while (list != nullptr) {
@@ -155,7 +161,8 @@ std::uint32_t QueueCore::stop() noexcept {
     }
   }
   take_passed();
-  if (const ReturnLink* list = returns_.take_all(); list != nullptr) reclaim(list);
+  returns_.stop();
+  take_returns();
   publish();
   return static_cast<std::uint32_t>(user_out_);
 }

@@ -20,9 +20,10 @@ LANDFALL_API void drop(Slot* slot) noexcept;
 /// A move-only lease of received bytes; dropping it gives the extent back.
 ///
 /// Threads: any, one at a time. May outlive Receiver, Group and Context: nothing under it is freed
-/// or reused. Does nothing in a forked child. Cost: 8 bytes. A drop is one compare-and-swap at
-/// most; no lock, allocation or system call, except that it writes an eventfd if the Receiver
-/// sleeps and waits for memory, and that the last drop after its Receiver died closes the binding.
+/// or reused. Does nothing in a forked child. Cost: 8 bytes. A drop is a few writes on the polling
+/// thread (before Linux 4.14 as elsewhere) and one compare-and-swap on others; no lock, allocation
+/// or system call, except that it writes an eventfd if the Receiver sleeps and waits for memory,
+/// and that the last drop after its Receiver died closes the binding.
 class LANDFALL_API Buffer {
  public:
   Buffer() = default;
