@@ -155,6 +155,7 @@ class QueueCore {
   // returns.cpp
   class Returning;
   void take_back(std::span<Completion> out) noexcept;
+  [[gnu::noinline]] void give_from_elsewhere(Slot* slot) noexcept;
   /// What was dropped, on this thread and on others.
   void take_returns() noexcept;
   void reclaim(const ReturnLink* list) noexcept;

@@ -16,7 +16,10 @@ void drop(Slot* slot) noexcept {
 }
 
 void QueueCore::give(Slot* slot) noexcept {
-  if (returns_.push_here(slot)) return;
+  if (!returns_.push_here(slot)) give_from_elsewhere(slot);
+}
+
+void QueueCore::give_from_elsewhere(Slot* slot) noexcept {
   const int wake_fd = wake_fd_.get();
   switch (returns_.push(slot)) {
     case ReturnStack::Pushed::quietly:
