@@ -96,6 +96,10 @@ function(landfall_test_program name)
   target_precompile_headers(${name} REUSE_FROM landfall_test_headers)
 endfunction()
 
+# Tests that take the longest begin first, so that the last one does not run alone.
+set(landfall_long_tests devmem_tcp_test ofi_test system_bad_network_test system_wakeups_test tcp_gather_test
+  tcp_same_host_test tcp_test)
+
 # landfall_test(NAME SOURCES... [LIBS ...] [LABELS ...]): a GoogleTest program, one ctest entry.
 # Exit status 77 is a skip; each skip names what is missing.
 function(landfall_test name)
@@ -116,6 +120,9 @@ function(landfall_test name)
   endif()
   set_tests_properties(${name} PROPERTIES
     LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77)
+  if(name IN_LIST landfall_long_tests)
+    set_tests_properties(${name} PROPERTIES COST 10)
+  endif()
 endfunction()
 
 # landfall_lab_command(NAME COMMAND...): a ctest entry of the lab tier, lab_NAME, which runs in the
